@@ -1,0 +1,33 @@
+"""Named errors. Every message says what was found, what was expected and what to do."""
+
+
+class RompError(Exception):
+    """Base of everything that `romp_core` raises on bad input."""
+
+
+class ImageError(RompError, ValueError):
+    """An array or file that is not a usable image."""
+
+
+class CheckpointError(RompError, ValueError):
+    """A weights file that cannot be loaded completely and exactly."""
+
+
+class BodyFileError(RompError, ValueError):
+    """A file that does not hold an SMPL-form body."""
+
+
+class UnsafePickleError(BodyFileError):
+    """A pickle that asks for something other than arrays; nothing of it was run."""
+
+
+class ConfigError(RompError, ValueError):
+    """A configuration with an unknown key or an unusable value."""
+
+
+class DataError(RompError, ValueError):
+    """A data set or recording that cannot be read."""
+
+
+class RendererError(RompError, RuntimeError):
+    """No off-screen OpenGL context can be had."""
