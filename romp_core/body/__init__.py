@@ -1,0 +1,1 @@
+"""The SMPL-form body: joint names, file readers and the batched layer."""
