@@ -1,0 +1,1 @@
+"""Rotations, alignment and cameras: batched, differentiable, free of state."""

@@ -1,0 +1,163 @@
+"""Cameras: weak and full perspective, the padded square, and where a body stands.
+
+Conventions (REP 103, OpenCV): the optical frame has x right, y down, z forward, in
+metres. Pixel coordinates are (x, y) with pixel centres at integers, as in the K of a
+`sensor_msgs/CameraInfo`: the left border of an image is at -0.5.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+NEAREST_DEPTH = 0.01
+"""Depth in metres that points at or behind the camera are moved to before a division."""
+
+MINIMUM_DISTANCE, MAXIMUM_DISTANCE = 0.1, 1000.0
+"""Range in metres of a body's mean depth that `solve_translation` answers with."""
+
+
+def intrinsics_from_fov(height: int, width: int, horizontal_fov_deg: float = 60.0) -> np.ndarray:
+    """Intrinsics of a pinhole camera with square pixels that looks through the image centre.
+
+    Args:
+        height, width: image size in pixels.
+        horizontal_fov_deg: horizontal field of view in degrees, in (0, 180).
+
+    Returns:
+        (3, 3) float32 K.
+
+    Raises:
+        ValueError: a field of view outside of (0, 180).
+    """
+    if not 0 < horizontal_fov_deg < 180:
+        raise ValueError(
+            f"horizontal field of view is {horizontal_fov_deg} degrees; expected more than 0 "
+            "and less than 180"
+        )
+    focal = width / (2 * math.tan(math.radians(horizontal_fov_deg) / 2))
+    return np.array(
+        [[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]], np.float32
+    )
+
+
+def perspective_project(points: Tensor, intrinsics: Tensor) -> Tensor:
+    """Pixels at which points of the optical frame appear.
+
+    Args:
+        points: (*, N, 3) metres.
+        intrinsics: (*, 3, 3).
+
+    Returns:
+        (*, N, 2) pixels. Points nearer than `NEAREST_DEPTH`, or behind the camera, are
+        projected as if at that depth, far outside of the image.
+    """
+    depth = points[..., 2:].clamp(min=NEAREST_DEPTH)
+    homogeneous = torch.cat([points[..., :2] / depth, torch.ones_like(depth)], -1)
+    return homogeneous @ intrinsics[..., :2, :].transpose(-1, -2)
+
+
+def weak_perspective_project(points: Tensor, camera: Tensor) -> Tensor:
+    """ROMP's projection: u = s X + tx, v = s Y + ty.
+
+    Args:
+        points: (*, N, 3) metres, axes of the optical frame, origin at the body.
+        camera: (*, 3) scale s and translation tx, ty.
+
+    Returns:
+        (*, N, 2) in the padded square's own coordinates, -1..1 from border to border.
+    """
+    return camera[..., None, :1] * points[..., :2] + camera[..., None, 1:]
+
+
+@dataclass(frozen=True)
+class Letterbox:
+    """The centred, zero-padded square that the network sees, and its way back to pixels.
+
+    Attributes:
+        height, width: size of the original image in pixels.
+    """
+
+    height: int
+    width: int
+
+    @property
+    def side(self) -> int:
+        """Side of the padded square in pixels of the original image."""
+        return max(self.height, self.width)
+
+    @property
+    def top(self) -> int:
+        """Rows of padding above the image."""
+        return (self.side - self.height) // 2
+
+    @property
+    def left(self) -> int:
+        """Columns of padding left of the image."""
+        return (self.side - self.width) // 2
+
+    def to_pixels(self, normalized: Tensor) -> Tensor:
+        """Pixels of the original image.
+
+        Args:
+            normalized: (*, 2) coordinates of the padded square, -1..1.
+
+        Returns:
+            (*, 2) pixels.
+        """
+        offset = normalized.new_tensor([self.left + 0.5, self.top + 0.5])
+        return (normalized + 1) * (self.side / 2) - offset
+
+    def to_normalized(self, pixels: Tensor) -> Tensor:
+        """Coordinates -1..1 of the padded square; the inverse of `to_pixels`."""
+        offset = pixels.new_tensor([self.left + 0.5, self.top + 0.5])
+        return (pixels + offset) / (self.side / 2) - 1
+
+
+def solve_translation(
+    points: Tensor, pixels: Tensor, intrinsics: Tensor, weights: Tensor | None = None
+) -> Tensor:
+    """Where a body stands, from its 3D points and the pixels at which they are seen.
+
+    Each pixel gives two equations linear in the translation t,
+    (x - cx)/fx * (Z + tz) = X + tx and the same for y, whose weighted least squares have a
+    closed form: tz is a ratio of covariances, tx and ty follow. Where that answer lies behind
+    the camera (flat or contradictory input), the depth is instead the one at which the body's
+    extent fits the extent of its pixels: scaled orthography.
+
+    Args:
+        points: (*, N, 3) metres, axes of the optical frame, any origin.
+        pixels: (*, N, 2).
+        intrinsics: (*, 3, 3); the skew is ignored.
+        weights: (*, N), non-negative, not all zero; None weighs all alike. Points that are not
+            seen should weigh little.
+
+    Returns:
+        (*, 3) metres: add it to `points` to have them in the optical frame. Always finite; the
+        points' mean depth then lies within `MINIMUM_DISTANCE`..`MAXIMUM_DISTANCE`.
+    """
+    if weights is None:
+        weights = torch.ones_like(points[..., 0])
+    share = (weights / weights.sum(-1, keepdim=True).clamp(min=1e-12))[..., None]
+    focal = torch.diagonal(intrinsics, dim1=-2, dim2=-1)[..., None, :2]
+    rays = (pixels - intrinsics[..., None, :2, 2]) / focal
+    depth = points[..., 2:]
+
+    def mean(values: Tensor) -> Tensor:
+        return (share * values).sum(-2)
+
+    ray_mean, point_mean, depth_mean = mean(rays), mean(points[..., :2]), mean(depth)
+    rays_centred = rays - ray_mean[..., None, :]
+    # tx - ray * tz = ray * Z - X: with the means taken out only tz is left.
+    right_side = rays * depth - points[..., :2]
+    variance = mean(rays_centred.square()).sum(-1, keepdim=True).clamp(min=1e-12)
+    covariance = mean(rays_centred * right_side).sum(-1, keepdim=True)
+    tz = -covariance / variance
+
+    extent = mean((points[..., :2] - point_mean[..., None, :]).square()).sum(-1, keepdim=True)
+    orthographic = (extent / variance).sqrt() - depth_mean
+    tz = torch.where(tz + depth_mean > MINIMUM_DISTANCE, tz, orthographic)
+    tz = (tz + depth_mean).clamp(MINIMUM_DISTANCE, MAXIMUM_DISTANCE) - depth_mean
+    return torch.cat([mean(right_side) + ray_mean * tz, tz], -1)
