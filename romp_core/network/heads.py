@@ -1,0 +1,48 @@
+"""CoordConv and the heads that turn features into maps."""
+
+import torch
+from torch import Tensor, nn
+
+from romp_core.network.blocks import BasicBlock
+
+HEAD_CHANNELS = 64
+
+
+def append_coordinates(features: Tensor) -> Tensor:
+    """Features followed by two channels that hold each cell's x and y (CoordConv).
+
+    Args:
+        features: (B, C, h, w).
+
+    Returns:
+        (B, C + 2, h, w); the coordinates run from -1 to 1, both reached.
+    """
+    batch, _, height, width = features.shape
+    x = torch.linspace(-1, 1, width, dtype=features.dtype, device=features.device)
+    y = torch.linspace(-1, 1, height, dtype=features.dtype, device=features.device)
+    x = x.view(1, 1, 1, width).expand(batch, 1, height, width)
+    y = y.view(1, 1, height, 1).expand(batch, 1, height, width)
+    return torch.cat([features, x, y], 1)
+
+
+def make_head(in_channels: int, out_channels: int, stride: int, blocks: int) -> nn.Sequential:
+    """A head: strided 3x3 convolution, residual blocks, 1x1 convolution.
+
+    Args:
+        in_channels: channels of the features with coordinates.
+        out_channels: channels of the map.
+        stride: of the first convolution; the map is that much smaller than the features.
+        blocks: number of residual blocks (the paper's has 2).
+    """
+    # The nesting is that of the published checkpoints' keys.
+    return nn.Sequential(
+        nn.Sequential(
+            nn.Conv2d(in_channels, HEAD_CHANNELS, 3, stride, 1),
+            nn.BatchNorm2d(HEAD_CHANNELS),
+            nn.ReLU(inplace=True),
+        ),
+        nn.Sequential(
+            *(nn.Sequential(BasicBlock(HEAD_CHANNELS, HEAD_CHANNELS)) for _ in range(blocks))
+        ),
+        nn.Conv2d(HEAD_CHANNELS, out_channels, 1),
+    )

@@ -1,0 +1,154 @@
+"""The network: images to a body-center heatmap and a mesh-parameter map."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from romp_core.errors import ConfigError
+from romp_core.network.heads import append_coordinates, make_head
+from romp_core.network.hrnet import HRNet
+from romp_core.network.resnet import resnet18, resnet50
+
+BACKBONES: dict[str, Callable[[], nn.Module]] = {
+    "hrnet32": HRNet,
+    "resnet50": resnet50,
+    "resnet18": resnet18,
+}
+"""Backbones by name. Each has `out_channels`, `pixel_mean` and `pixel_std` and returns
+features of a quarter of the input's size."""
+
+CAMERA_CHANNELS = 3  # s, tx, ty
+ROTATION_CHANNELS = 22 * 6  # global orient and 21 body joints, 6D each
+BETAS_CHANNELS = 10
+SMPL_CHANNELS = ROTATION_CHANNELS + BETAS_CHANNELS
+PARAMETER_CHANNELS = CAMERA_CHANNELS + SMPL_CHANNELS
+
+SIZE_MULTIPLE = 64
+_FEATURE_STRIDE = 4
+
+
+class Maps(NamedTuple):
+    """What the network sees in a batch of images.
+
+    Attributes:
+        center_map: (B, 1, h, w), about 1 at body centers, 0 elsewhere; not limited to 0..1.
+        params_map: (B, 145, h, w), channels: camera (raw scale, tx, ty), 22 rotations in 6D,
+            10 betas. The camera's scale is 1.1 ** raw.
+    """
+
+    center_map: Tensor
+    params_map: Tensor
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Everything that decides a network's layers.
+
+    Attributes:
+        backbone: a name in `BACKBONES`.
+        input_size: side in pixels of the square that inference feeds, a multiple of 64. The
+            layers fit any such size.
+        map_stride: input pixels per map cell: 8 (the paper's 64x64 maps at 512), 4 or 16.
+        head_blocks: residual blocks per head, 1 to 3 (the paper's has 2).
+        shared_head: one head for all maps instead of three (the paper's ablation "SH").
+    """
+
+    backbone: str = "hrnet32"
+    input_size: int = 512
+    map_stride: int = 8
+    head_blocks: int = 2
+    shared_head: bool = False
+
+    def __post_init__(self):
+        if self.backbone not in BACKBONES:
+            raise ConfigError(
+                f"backbone is {self.backbone!r}; expected one of {', '.join(sorted(BACKBONES))}"
+            )
+        if self.input_size <= 0 or self.input_size % SIZE_MULTIPLE:
+            raise ConfigError(
+                f"input_size is {self.input_size}; expected a multiple of {SIZE_MULTIPLE}"
+            )
+        if self.map_stride not in (4, 8, 16):
+            raise ConfigError(f"map_stride is {self.map_stride}; expected 4, 8 or 16")
+        if self.head_blocks not in (1, 2, 3):
+            raise ConfigError(f"head_blocks is {self.head_blocks}; expected 1, 2 or 3")
+
+
+class RompNetwork(nn.Module):
+    """ROMP's network (paper, section 3.2), with the published checkpoints' parameter names.
+
+    Args:
+        config: the architecture.
+    """
+
+    def __init__(self, config: NetworkConfig):
+        super().__init__()
+        self.config = config
+        self.backbone = BACKBONES[config.backbone]()
+        features = self.backbone.out_channels + 2
+        stride = config.map_stride // _FEATURE_STRIDE
+
+        def head(channels: int) -> nn.Module:
+            return make_head(features, channels, stride, config.head_blocks)
+
+        if config.shared_head:
+            heads = {"shared": head(1 + PARAMETER_CHANNELS)}
+        else:  # the published names: SMPL parameters, center, camera
+            heads = {"1": head(SMPL_CHANNELS), "2": head(1), "3": head(CAMERA_CHANNELS)}
+        self.final_layers = nn.ModuleDict(heads)
+        for name in ("pixel_mean", "pixel_std"):
+            values = torch.tensor(getattr(self.backbone, name)).view(1, 3, 1, 1)
+            self.register_buffer(name, values, persistent=False)
+        self._initialize()
+
+    def _initialize(self) -> None:
+        """Start training from an upright person in rest pose that faces the camera."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        for name, head in self.final_layers.items():
+            nn.init.normal_(head[-1].weight, std=1e-3)
+            start = {"1": 0, "shared": 1 + CAMERA_CHANNELS}.get(name)
+            if start is not None:
+                identity = torch.tensor([1.0, 0, 0, 1, 0, 0]).repeat(22)
+                identity[3] = -1  # the optical frame's y points down: half a turn about x
+                head[-1].bias.data[start : start + ROTATION_CHANNELS] = identity
+
+    def forward(self, images: Tensor) -> Maps:
+        """Maps of a batch of images.
+
+        Args:
+            images: (B, 3, S, S) floating point, RGB, 0..255, S a multiple of 64.
+
+        Returns:
+            `Maps` with h = w = S / map_stride.
+
+        Raises:
+            ValueError: another shape.
+        """
+        if (
+            images.ndim != 4
+            or images.shape[1] != 3
+            or any(size % SIZE_MULTIPLE for size in images.shape[2:])
+        ):
+            raise ValueError(
+                f"images have shape {tuple(images.shape)}; expected (B, 3, S, S) "
+                f"with S a multiple of {SIZE_MULTIPLE}"
+            )
+        features = self.backbone((images - self.pixel_mean) / self.pixel_std)
+        features = append_coordinates(features)
+        if self.config.shared_head:
+            maps = self.final_layers["shared"](features)
+            return Maps(maps[:, :1], maps[:, 1:])
+        smpl, center, camera = (self.final_layers[name](features) for name in "123")
+        return Maps(center, torch.cat([camera, smpl], 1))
+
+
+def build_network(config: NetworkConfig) -> RompNetwork:
+    """A network with random weights, in evaluation mode."""
+    return RompNetwork(config).eval()
