@@ -84,6 +84,7 @@ class RenderTarget:
         self.framebuffer.color_mask = (False,) * 4
         self.framebuffer.clear(viewport=(left, top, right - left, bottom - top))
         self.framebuffer.color_mask = (True,) * 4
+        self.framebuffer.use()  # makes the mask take effect
 
     def read(self, box: tuple[int, int, int, int] | None = None) -> np.ndarray:
         """What was drawn.
