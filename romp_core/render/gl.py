@@ -5,6 +5,7 @@ framebuffer, whose first row is the image's first row, so nothing is flipped on 
 back. Seen like this, faces that are counter-clockwise from outside turn clockwise.
 """
 
+import ctypes
 import threading
 from collections import OrderedDict
 
@@ -125,6 +126,7 @@ class Device:
 
     def __init__(self):
         try:
+            self._egl = ctypes.CDLL("libEGL.so.1")
             self.ctx = moderngl.create_context(standalone=True, backend="egl")
         except Exception as error:  # moderngl and the loader below it raise what they like
             raise RendererError(
@@ -166,9 +168,11 @@ class Device:
         return self._targets[key]
 
     def __del__(self):
-        # Ends with its thread. What was made in a context goes with it.
+        # Runs as its thread ends. What was made in the context goes with it, but not before the
+        # context is no longer the thread's current one.
         if hasattr(self, "ctx"):
             self.ctx.release()
+            self._egl.eglReleaseThread()
 
 
 def current_device() -> Device:

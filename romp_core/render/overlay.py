@@ -4,6 +4,7 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, get_args
 
+import cv2
 import numpy as np
 
 from romp_core.errors import ImageError
@@ -275,10 +276,10 @@ def _pixel_box(
 
 def _blend(image: np.ndarray, drawn: np.ndarray, alpha: float) -> None:
     """Put premultiplied BGRA (h, w, 4) over a BGR view (h, w, 3), in place."""
-    covered = drawn[..., 3] > 0
-    drawn = drawn[covered].astype(np.float32)
-    background = image[covered] * (1 - drawn[:, 3:] * (alpha / 255))
-    image[covered] = np.rint(background + alpha * drawn[:, :3]).clip(0, 255)
+    color = cv2.cvtColor(drawn, cv2.COLOR_BGRA2BGR)
+    coverage = cv2.cvtColor(cv2.extractChannel(drawn, 3), cv2.COLOR_GRAY2BGR)
+    hidden = cv2.multiply(image, coverage, scale=alpha / 255)
+    image[:] = cv2.addWeighted(cv2.subtract(image, hidden), 1, color, alpha, 0)
 
 
 def _check_image(image: np.ndarray) -> None:
