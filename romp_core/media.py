@@ -144,7 +144,10 @@ class Video:
     def _open(self) -> cv2.VideoCapture:
         if not self.path.is_file():
             raise FileNotFoundError(f"video {self.path} does not exist")
-        capture = cv2.VideoCapture(str(self.path))
+        # FFmpeg would play a text file: as a terminal that scrolls through it.
+        with self.path.open("rb") as file:
+            is_text = b"\0" not in file.read(4096)
+        capture = cv2.VideoCapture() if is_text else cv2.VideoCapture(str(self.path))
         if not capture.isOpened():
             raise ImageError(
                 f"{self.path} cannot be opened as a video: it is damaged, or neither an image "
