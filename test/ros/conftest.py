@@ -1,0 +1,95 @@
+"""Fixtures of the ROS layer: real processes and real topics, heard by nobody else.
+
+Every test gets a ROS_DOMAIN_ID of its own that no other test on this machine holds, also not one
+of another run, and no packet leaves the loopback interface.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import rclpy
+from domain_coordinator import domain_id
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PATIENCE_S = 120.0  # ends a test that would hang; far above what a loaded machine needs
+
+
+@pytest.fixture
+def ros_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+    """Environment variables, of this process too, with a ROS_DOMAIN_ID nobody else uses."""
+    with domain_id() as own_domain:
+        monkeypatch.setenv("ROS_DOMAIN_ID", str(own_domain))
+        monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        # Processes import the source tree that the test stands in, as pytest itself does.
+        monkeypatch.setenv("PYTHONPATH", str(REPOSITORY), prepend=os.pathsep)
+        yield dict(os.environ)
+
+
+@pytest.fixture
+def node(ros_environment: dict[str, str]) -> Iterator[Node]:
+    """A node of the test process, in the test's own domain; spin it with `spin_until`."""
+    context = Context()
+    rclpy.init(context=context)
+    node = rclpy.create_node("test", context=context)
+    yield node
+    node.destroy_node()
+    rclpy.shutdown(context=context)
+
+
+@pytest.fixture
+def spin_until(node: Node) -> Iterator[Callable[[Callable[[], bool]], None]]:
+    """`spin_until(condition)` handles the node's callbacks until the condition holds."""
+    executor = SingleThreadedExecutor(context=node.context)
+    executor.add_node(node)
+
+    def spin(condition: Callable[[], bool]) -> None:
+        deadline = node.get_clock().now().nanoseconds + PATIENCE_S * 1e9
+        while not condition():
+            assert node.get_clock().now().nanoseconds < deadline, "nothing came"
+            executor.spin_once(timeout_sec=0.05)
+
+    yield spin
+    executor.shutdown()
+
+
+@pytest.fixture
+def start_process(
+    ros_environment: dict[str, str], tmp_path: Path
+) -> Iterator[Callable[..., subprocess.Popen]]:
+    """`start_process(*arguments)` runs Python with them; what still runs at the end is killed.
+
+    The working directory is not the source tree, and both outputs come together as text.
+    """
+    processes = []
+
+    def start(*arguments: str | Path) -> subprocess.Popen:
+        process = subprocess.Popen(
+            [sys.executable, *map(str, arguments)],
+            env=ros_environment,
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def finish(process: subprocess.Popen, expected: int = 0) -> str:
+    """Wait for a process to end by itself and return its output; its exit code is checked."""
+    output, _ = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == expected, output
+    return output
