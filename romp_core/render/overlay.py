@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 Order = Literal["depth", "body"]
 
-# Okabe and Ito's palette without black, and two of Tol's: told apart with colour-blind eyes
-# as well. Neighbours in the list differ most.
+# From the palettes of Okabe and Ito and of Tol. With colour-blind eyes as well, any two are at
+# least 20 apart in CIELAB, and neighbours in the list 50.
 _PALETTE = (
     (86, 180, 233),
-    (230, 159, 0),
-    (0, 158, 115),
-    (204, 121, 167),
     (240, 228, 66),
+    (0, 158, 115),
     (0, 114, 178),
     (213, 94, 0),
-    (170, 170, 0),
+    (136, 34, 85),
     (221, 221, 221),
+    (51, 34, 136),
+    (221, 204, 119),
 )
 
 _VERTEX_SHADER = """
@@ -210,8 +210,9 @@ class Renderer:
             topology, mesh = kept
             if topology.vertex_count == vertex_count and np.array_equal(topology.faces, faces):
                 return kept
-            mesh.release()
         topology = Topology(faces, vertex_count)
+        if kept is not None:
+            mesh.release()
         attributes = {"in_position": 3, "in_normal": 3}
         mesh = Mesh(current_device(), topology.faces, vertex_count, attributes)
         self._thread.mesh = (topology, mesh)
