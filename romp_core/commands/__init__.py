@@ -1,0 +1,1 @@
+"""The functions behind the `romp-core` command, one module per command."""

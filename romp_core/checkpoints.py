@@ -1,0 +1,261 @@
+"""Reading and writing network weights: nothing is loaded in part, nothing silently.
+
+Our own files are safetensors whose metadata hold the network's configuration, whether the
+body's root is subtracted before projection (`root_align`) and the body that the betas belong
+to. The published files (the inference package's `ROMP.pkl`, checkpoints of the training code)
+are read with `weights_only=True`, which runs no code of theirs.
+"""
+
+import json
+import pickle
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from romp_core.body.model import BodyModel
+from romp_core.errors import CheckpointError, ConfigError
+from romp_core.network import NetworkConfig, RompNetwork, build_network
+
+OPEN_WEIGHTS = Path(__file__).parent / "assets" / "open.safetensors"
+
+SMPL_FAMILY = "smpl"
+_SMPL_VERTICES = 6890
+_METADATA_KEY = "romp_core"
+_FORMAT = 1
+# What checkpoints of the published training code hold beside the network.
+_FOREIGN_PREFIXES = ("_result_parser.", "_calc_loss.")
+_NAMED_KEYS = 5
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Weights and what belongs to them.
+
+    Attributes:
+        config: the network's architecture.
+        state: weights by parameter name, float32 (counters int64).
+        root_align: whether the body's root (the middle of the hips) is subtracted before
+            projection.
+        body: family of the body that the betas belong to, see `body_family`.
+    """
+
+    config: NetworkConfig
+    state: dict[str, Tensor]
+    root_align: bool
+    body: str
+
+    def build(self) -> RompNetwork:
+        """A network with these weights, in evaluation mode.
+
+        Raises:
+            CheckpointError: missing, unexpected, misshaped or non-finite weights, by name.
+        """
+        network = build_network(self.config)
+        _check_state(self.state, network.state_dict())
+        network.load_state_dict(self.state)
+        return network
+
+
+def body_family(body: BodyModel) -> str:
+    """The name under which betas of one shape space are known.
+
+    `"smpl"` for SMPL's own mesh, whatever its file is called; else the body's name.
+    """
+    return SMPL_FAMILY if body.mesh.count == _SMPL_VERTICES else body.name
+
+
+def read_checkpoint(path: str | Path) -> Checkpoint:
+    """Weights from a file: ours, `ROMP.pkl`, or one of the published training code.
+
+    Args:
+        path: a file; its content, not its name, decides how it is read. `"open"` means the
+            weights that come with the package.
+
+    Raises:
+        FileNotFoundError: no such file.
+        CheckpointError: the file is damaged, no checkpoint, or holds more than tensors.
+    """
+    if str(path) == "open":
+        path = OPEN_WEIGHTS
+        if not path.is_file():
+            raise CheckpointError(
+                "this build comes without open weights; give the path of a weights file, such "
+                "as the published ROMP.pkl"
+            )
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"weights file {path} does not exist")
+    if path.stat().st_size == 0:
+        raise CheckpointError(f"{path} is empty; expected a weights file")
+    return _read_own(path) if _is_safetensors(path) else _read_published(path)
+
+
+def write_checkpoint(
+    path: str | Path,
+    network: RompNetwork,
+    *,
+    root_align: bool,
+    body: str,
+    dtype: torch.dtype = torch.float32,
+) -> None:
+    """Write weights in our own format.
+
+    Args:
+        path: the file, by custom `.safetensors`.
+        network: its weights and configuration are written.
+        root_align, body: see `Checkpoint`.
+        dtype: precision in which weights are stored; reading gives float32 again.
+    """
+    state = {
+        key: value.detach().cpu().to(dtype if value.is_floating_point() else value.dtype)
+        for key, value in network.state_dict().items()
+    }
+    description = {
+        "format": _FORMAT,
+        "network": asdict(network.config),
+        "root_align": root_align,
+        "body": body,
+    }
+    # Written beside and moved: whoever reads at that moment never sees half a file.
+    path = Path(path)
+    partial = path.with_name(path.name + ".part")
+    save_file(
+        {key: value.contiguous() for key, value in state.items()},
+        partial,
+        {_METADATA_KEY: json.dumps(description)},
+    )
+    partial.replace(path)
+
+
+def _is_safetensors(path: Path) -> bool:
+    """A safetensors file starts with its header's length, then the header, a JSON object."""
+    with path.open("rb") as file:
+        start = file.read(9)
+    length = int.from_bytes(start[:8], "little")
+    return start[8:] == b"{" and length <= path.stat().st_size
+
+
+def _read_own(path: Path) -> Checkpoint:
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from error
+    if _METADATA_KEY not in metadata:
+        raise CheckpointError(
+            f"{path} is a safetensors file without romp_core's description; expected one that "
+            "`romp-core convert weights` or training wrote"
+        )
+    try:
+        description = json.loads(metadata[_METADATA_KEY])
+        if description["format"] != _FORMAT:
+            raise CheckpointError(
+                f"{path} has format {description['format']}; this version reads {_FORMAT}"
+            )
+        config = NetworkConfig(**description["network"])
+        root_align, body = bool(description["root_align"]), str(description["body"])
+    except (json.JSONDecodeError, KeyError, TypeError, ConfigError) as error:
+        raise CheckpointError(f"{path}: its description cannot be used: {error}") from error
+    return Checkpoint(config, _as_float32(state), root_align, body)
+
+
+def _read_published(path: Path) -> Checkpoint:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path} holds something other than tensors, or is no weights file; nothing in it "
+            f"was run ({str(error).splitlines()[0]})"
+        ) from error
+    except Exception as error:  # damaged zip archives and pickles raise nearly anything
+        raise CheckpointError(
+            f"{path} is damaged or no weights file ({type(error).__name__}: {error})"
+        ) from error
+    state = _tensors(content, path)
+    state = {key.removeprefix("module."): value for key, value in state.items()}
+    state = {key: value for key, value in state.items() if not key.startswith(_FOREIGN_PREFIXES)}
+    backbone = _published_backbone(state, path)
+    # The released HRNet-32 was trained without subtracting the root, ResNet-50 with.
+    return Checkpoint(
+        NetworkConfig(backbone),
+        _as_float32(_with_counters(state)),
+        root_align=backbone != "hrnet32",
+        body=SMPL_FAMILY,
+    )
+
+
+def _tensors(content: Any, path: Path) -> dict[str, Tensor]:
+    """The state dict in a file that holds it bare or under one of the usual keys."""
+    if isinstance(content, Mapping):
+        for key in ("model_state_dict", "state_dict"):
+            if isinstance(content.get(key), Mapping):
+                content = content[key]
+        if content and all(
+            isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()
+        ):
+            return dict(content)
+    raise CheckpointError(
+        f"{path} holds a {type(content).__name__} that is no state dict; expected tensors by name"
+    )
+
+
+def _published_backbone(state: Mapping[str, Tensor], path: Path) -> str:
+    for marker, backbone in (("deconv_layers.", "resnet50"), ("stage4.", "hrnet32")):
+        if any(key.startswith("backbone." + marker) for key in state):
+            return backbone
+    raise CheckpointError(
+        f"{path} has neither the published HRNet-32's nor ResNet-50's layers; "
+        f"found {_listing(state)}"
+    )
+
+
+def _with_counters(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Batch norm's counters, which files of old PyTorch versions lack and inference ignores."""
+    for key in list(state):
+        if key.endswith(".running_mean"):
+            counter = key.removesuffix("running_mean") + "num_batches_tracked"
+            state.setdefault(counter, torch.tensor(0))
+    return state
+
+
+def _as_float32(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        key: value.float() if value.is_floating_point() else value for key, value in state.items()
+    }
+
+
+def _check_state(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    problems = []
+    missing = [key for key in expected if key not in found]
+    unexpected = [key for key in found if key not in expected]
+    misshaped = [
+        f"{key} {tuple(found[key].shape)} instead of {tuple(expected[key].shape)}"
+        for key in expected
+        if key in found and found[key].shape != expected[key].shape
+    ]
+    broken = [key for key, value in found.items() if not torch.isfinite(value).all()]
+    for label, keys in (
+        ("missing", missing),
+        ("unexpected", unexpected),
+        ("of another shape", misshaped),
+        ("NaN or infinite", broken),
+    ):
+        if keys:
+            problems.append(f"{label}: {_listing(keys)}")
+    if problems:
+        raise CheckpointError(
+            "weights do not fit the network; nothing was loaded. " + "; ".join(problems)
+        )
+
+
+def _listing(keys: Any) -> str:
+    keys = list(keys)
+    more = f" and {len(keys) - _NAMED_KEYS} more" if len(keys) > _NAMED_KEYS else ""
+    return ", ".join(keys[:_NAMED_KEYS]) + more

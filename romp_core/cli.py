@@ -1,0 +1,64 @@
+"""The `romp-core` command: `romp-core COMMAND [options]`.
+
+Every command is a plain function in `romp_core.commands`; its signature and docstring make the
+options. Only the chosen command's module is imported, so that help is quick.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+from romp_core.errors import RompError
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "predict": ("predict:predict", "people in images, folders and videos: overlays and .npz"),
+    "convert body": ("convert:body", "a SMPL body file into a compact, safe .npz"),
+    "convert weights": ("convert:weights", "published weights into this package's own format"),
+}
+"""Function (module:name within `romp_core.commands`) and summary of each command."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        arguments: words after `romp-core`; None takes the process's own.
+
+    Returns:
+        Exit status: 0, or 2 after bad input, which is said in one sentence on standard error.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    name = next((name for name in COMMANDS if words[: len(name.split())] == name.split()), None)
+    if name is None:
+        asked = not words or words[0] in ("-h", "--help")
+        print(_overview(words), file=sys.stdout if asked else sys.stderr)
+        return 0 if asked else 2
+    try:
+        _run(name, words[len(name.split()) :])
+    except (RompError, FileNotFoundError, IsADirectoryError, PermissionError) as error:
+        print(f"romp-core {name}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _run(name: str, words: list[str]) -> None:
+    from jsonargparse import auto_cli
+
+    module, function = COMMANDS[name][0].split(":")
+    command: Callable[..., None] = getattr(import_module(f"romp_core.commands.{module}"), function)
+    auto_cli(command, args=words, prog=f"romp-core {name}")
+
+
+def _overview(words: Sequence[str]) -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {summary}" for name, (_, summary) in COMMANDS.items()]
+    unknown = [w for w in words[:1] if not w.startswith("-")]
+    head = [f"romp-core: there is no command {' '.join(words[:2])!r}"] if unknown else []
+    usage = ["usage: romp-core COMMAND [options]", "", "commands:", *lines, ""]
+    return "\n".join([*head, *usage, "romp-core COMMAND --help explains one."])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
