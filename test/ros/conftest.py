@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 import rclpy
 from domain_coordinator import domain_id
+from processes import PATIENCE_S
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PATIENCE_S = 120.0  # ends a test that would hang; far above what a loaded machine needs
 
 
 @pytest.fixture
@@ -86,10 +86,3 @@ def start_process(
     for process in processes:
         process.kill()
         process.communicate()
-
-
-def finish(process: subprocess.Popen, expected: int = 0) -> str:
-    """Wait for a process to end by itself and return its output; its exit code is checked."""
-    output, _ = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == expected, output
-    return output
