@@ -14,6 +14,7 @@ from romp_core.checkpoints import body_family, read_checkpoint
 from romp_core.errors import ConfigError
 from romp_core.geometry.cameras import (
     Letterbox,
+    checked_intrinsics,
     intrinsics_from_fov,
     solve_translation,
 )
@@ -130,7 +131,7 @@ class Romp:
         cameras = [
             intrinsics_from_fov(*image.shape[:2], self.horizontal_fov_deg)
             if matrix is None
-            else _checked_intrinsics(matrix)
+            else checked_intrinsics(matrix)
             for image, matrix in zip(images, intrinsics, strict=True)
         ]
         if not images:
@@ -267,20 +268,6 @@ def _usable_device(device: str | torch.device) -> torch.device:
             "machine with an NVIDIA GPU and a CUDA build of torch"
         ) from error
     return device
-
-
-def _checked_intrinsics(matrix: np.ndarray) -> np.ndarray:
-    matrix = np.asarray(matrix, np.float32)
-    if (
-        matrix.shape != (3, 3)
-        or not np.isfinite(matrix).all()
-        or (matrix.diagonal()[:2] <= 0).any()
-    ):
-        raise ValueError(
-            f"intrinsics are {matrix.tolist()}; expected a finite (3, 3) matrix with positive "
-            "focal lengths, or None where the camera is not calibrated"
-        )
-    return matrix
 
 
 def _boxes(keypoints: Tensor, limit: Tensor) -> Tensor:

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from romp_core.errors import ConfigError
+
 NEAREST_DEPTH = 0.01
 """Depth in metres that points at or behind the camera are moved to before a division."""
 
@@ -30,10 +32,10 @@ def intrinsics_from_fov(height: int, width: int, horizontal_fov_deg: float = 60.
         (3, 3) float32 K.
 
     Raises:
-        ValueError: a field of view outside of (0, 180).
+        ConfigError: a field of view outside of (0, 180).
     """
     if not 0 < horizontal_fov_deg < 180:
-        raise ValueError(
+        raise ConfigError(
             f"horizontal field of view is {horizontal_fov_deg} degrees; expected more than 0 "
             "and less than 180"
         )
@@ -41,6 +43,25 @@ def intrinsics_from_fov(height: int, width: int, horizontal_fov_deg: float = 60.
     return np.array(
         [[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]], np.float32
     )
+
+
+def checked_intrinsics(matrix: np.ndarray) -> np.ndarray:
+    """Intrinsics as (3, 3) float32.
+
+    Raises:
+        ConfigError: another shape, numbers that are not finite, or no focal lengths.
+    """
+    matrix = np.asarray(matrix, np.float32)
+    if (
+        matrix.shape != (3, 3)
+        or not np.isfinite(matrix).all()
+        or (matrix.diagonal()[:2] <= 0).any()
+    ):
+        raise ConfigError(
+            f"intrinsics are {matrix.tolist()}; expected a finite (3, 3) matrix with positive "
+            "focal lengths, or None where the camera is not calibrated"
+        )
+    return matrix
 
 
 def perspective_project(points: Tensor, intrinsics: Tensor) -> Tensor:

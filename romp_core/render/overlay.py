@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Literal, get_args
 import cv2
 import numpy as np
 
-from romp_core.errors import ImageError
-from romp_core.geometry.cameras import intrinsics_from_fov
+from romp_core.errors import ConfigError
+from romp_core.geometry.cameras import checked_intrinsics, intrinsics_from_fov
+from romp_core.preprocessing import check_image
 from romp_core.render.gl import NEAR, Mesh, RenderTarget, current_device, projection_matrix
 from romp_core.render.mesh import Topology
 
@@ -123,11 +124,13 @@ class Renderer:
 
         Raises:
             ImageError: the image has another shape or dtype.
-            ValueError: any other argument has another shape or range.
+            ConfigError: the intrinsics, the order or alpha cannot be used.
+            ValueError: vertices or faces of another shape, or faces of another body.
+            RendererError: the image is larger than OpenGL can draw.
         """
-        _check_image(image)
+        check_image(image)
         if not 0 <= alpha <= 1:
-            raise ValueError(f"alpha is {alpha}; expected 0 to 1")
+            raise ConfigError(f"alpha is {alpha}; expected 0 to 1")
         height, width = image.shape[:2]
         bodies = _Bodies(people.vertices, intrinsics, height, width, order)
         overlay = image.copy()
@@ -231,20 +234,16 @@ class _Bodies:
         order: Order,
     ):
         if order not in get_args(Order):
-            raise ValueError(f"order is {order!r}; expected 'depth' or 'body'")
+            raise ConfigError(f"order is {order!r}; expected 'depth' or 'body'")
         if intrinsics is None:
             intrinsics = intrinsics_from_fov(height, width)
-        K = np.asarray(intrinsics, np.float64)
-        if K.shape != (3, 3) or not np.isfinite(K).all() or K[0, 0] <= 0 or K[1, 1] <= 0:
-            raise ValueError(
-                f"intrinsics are {K.tolist()}; expected (3, 3) finite numbers in pixels, focal "
-                "lengths above 0"
-            )
+        K = checked_intrinsics(intrinsics).astype(np.float64)
         self.vertices = np.asarray(vertices, np.float32)
-        if self.vertices.ndim != 3 or self.vertices.shape[2] != 3:
+        shape = self.vertices.shape
+        if len(shape) != 3 or shape[2] != 3 or (shape[0] and not shape[1]):
             raise ValueError(
-                f"vertices have shape {self.vertices.shape}; expected (K, V, 3): one row of "
-                "vertices per person"
+                f"vertices have shape {shape}; expected (K, V, 3): the vertices of each person, "
+                "which prediction leaves out if told so"
             )
         self.order = order
         self.projection = projection_matrix(K, height, width)
@@ -281,17 +280,3 @@ def _blend(image: np.ndarray, drawn: np.ndarray, alpha: float) -> None:
     coverage = cv2.cvtColor(cv2.extractChannel(drawn, 3), cv2.COLOR_GRAY2BGR)
     hidden = cv2.multiply(image, coverage, scale=alpha / 255)
     image[:] = cv2.addWeighted(cv2.subtract(image, hidden), 1, color, alpha, 0)
-
-
-def _check_image(image: np.ndarray) -> None:
-    found = (getattr(image, "shape", type(image).__name__), getattr(image, "dtype", None))
-    if (
-        not isinstance(image, np.ndarray)
-        or image.dtype != np.uint8
-        or image.ndim != 3
-        or image.shape[2] != 3
-        or image.size == 0
-    ):
-        raise ImageError(
-            f"image has shape {found[0]} and dtype {found[1]}; expected (H, W, 3) uint8"
-        )

@@ -1,0 +1,191 @@
+"""`romp-core predict`: the people in images and videos, as pictures and as numbers."""
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from romp_core.errors import ConfigError, ImageError
+from romp_core.geometry.cameras import intrinsics_from_fov
+from romp_core.media import ImageFiles, Video, VideoWriter, open_media, write_image
+from romp_core.model import load
+from romp_core.render.overlay import Renderer
+
+Frames = ImageFiles | Video
+
+
+def predict(
+    source: Path,
+    out: Path = Path("out"),
+    weights: str = "open",
+    body: str = "open",
+    device: str | None = None,
+    runtime: str = "auto",
+    threshold: float = 0.2,
+    max_people: int = 64,
+    horizontal_fov_deg: float = 60.0,
+    intrinsics: tuple[float, float, float, float] | None = None,
+    order: Literal["depth", "body"] = "depth",
+    alpha: float = 1.0,
+    overlay: bool = True,
+    npz: bool = True,
+) -> None:
+    """Find the people in an image, a folder of images or a video.
+
+    An image NAME.png gives NAME.overlay.jpg and NAME.npz; a video NAME.mp4 gives NAME.overlay.mp4
+    and NAME/000000.npz, one per frame. `romp_core.People.load` reads the .npz files. Damaged
+    images of a folder are left out and named at the end.
+
+    Args:
+        source: Image, folder of images, or video.
+        out: Folder to write to; made if need be.
+        weights: "open", or a weights file.
+        body: "open", or an SMPL file (.npz, .pkl, packed .pth).
+        device: cpu, cuda, ...; by default a GPU where there is one.
+        runtime: What runs the network; "auto" takes the fastest there is.
+        threshold: Confidence that a person must exceed.
+        max_people: At most so many people per image.
+        horizontal_fov_deg: Horizontal field of view in degrees, used without intrinsics.
+        intrinsics: Focal lengths and principal point fx, fy, cx, cy in pixels, of every image.
+        order: Who is in front: decided per pixel ("depth") or per person ("body").
+        alpha: Opacity of the drawn bodies, 0 to 1.
+        overlay: Whether to write pictures.
+        npz: Whether to write .npz files.
+
+    Raises:
+        FileNotFoundError: The source, the weights or the body does not exist.
+        ImageError: Nothing in the source can be read.
+        ConfigError: Nothing would be written, or overlays would land among the source's images.
+        RendererError: Pictures are wanted, but there is no off-screen OpenGL.
+    """
+    _check_output(source, out, overlay or npz)
+    unreadable: list[ImageError] = []
+    frames = open_media(source, unreadable.append)
+    renderer = Renderer() if overlay else None
+    romp = load(
+        weights,
+        device=device,
+        runtime=runtime,
+        body=body,
+        center_threshold=threshold,
+        max_people=max_people,
+        horizontal_fov_deg=horizontal_fov_deg,
+    )
+    counts: list[int] = []
+    start = time.perf_counter()
+    with closing(_Output(out, frames)) as output:
+        for name, image in _with_progress(frames, source.name):
+            K = _camera_matrix(image, intrinsics, horizontal_fov_deg)
+            people = romp.predict(image, K)
+            counts.append(len(people))
+            if renderer is not None:
+                output.write_overlay(
+                    name,
+                    renderer.draw_people(
+                        image, people, romp.body.faces, K, order=order, alpha=alpha
+                    ),
+                )
+            if npz:
+                people.save(output.people_path(name))
+    _report(counts, time.perf_counter() - start, out, unreadable)
+
+
+def _check_output(source: Path, out: Path, anything: bool) -> None:
+    if not anything:
+        raise ConfigError("overlay and npz are both off: nothing would be written; turn one on")
+    if source.is_dir() and out.resolve() == source.resolve():
+        raise ConfigError(
+            f"out is the source folder {source}, where the next run would take overlays for "
+            "images; choose another folder"
+        )
+
+
+def _camera_matrix(
+    image: np.ndarray, intrinsics: tuple[float, float, float, float] | None, fov_deg: float
+) -> np.ndarray:
+    if intrinsics is None:
+        return intrinsics_from_fov(*image.shape[:2], fov_deg)
+    fx, fy, cx, cy = intrinsics
+    return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], np.float32)
+
+
+class _Output:
+    """Names and writes what comes of each frame.
+
+    Args:
+        folder: where to; made if need be.
+        frames: what is read: it decides the names, and whether overlays become a video.
+    """
+
+    def __init__(self, folder: Path, frames: Frames):
+        self._stems: dict[str, str] = {}
+        self._video: VideoWriter | None = None
+        if isinstance(frames, Video):
+            self._folder = folder / frames.path.stem
+            self._video = VideoWriter(folder / f"{frames.path.stem}.overlay.mp4", frames.fps)
+        else:
+            self._folder = folder
+            self._stems = _output_stems(frames.paths)
+        self._folder.mkdir(parents=True, exist_ok=True)
+
+    def people_path(self, name: str) -> Path:
+        return self._folder / f"{self._stems.get(name, name)}.npz"
+
+    def write_overlay(self, name: str, picture: np.ndarray) -> None:
+        if self._video is not None:
+            self._video.write(picture)
+        else:
+            write_image(self._folder / f"{self._stems[name]}.overlay.jpg", picture)
+
+    def close(self) -> None:
+        if self._video is not None:
+            self._video.close()
+
+
+def _output_stems(paths: Iterable[Path]) -> dict[str, str]:
+    """File names without their endings, except where two files would then share one name."""
+    uses = Counter(path.stem for path in paths)
+    return {path.name: path.stem if uses[path.stem] == 1 else path.name for path in paths}
+
+
+class _Rate(ProgressColumn):
+    """Frames per second."""
+
+    def render(self, task: Task) -> str:
+        return f"{task.speed:.1f}/s" if task.speed else ""
+
+
+def _with_progress(frames: Frames, title: str) -> Iterator[tuple[str, np.ndarray]]:
+    """The frames, with a bar on stderr while they last."""
+    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate()]
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
+        task = progress.add_task(title, total=len(frames) or None)
+        for frame in frames:
+            yield frame
+            progress.advance(task)
+
+
+def _report(counts: list[int], seconds: float, out: Path, unreadable: list[ImageError]) -> None:
+    for error in unreadable:
+        print(f"left out: {error}", file=sys.stderr)
+    if not counts:
+        raise ImageError(f"none of the {len(unreadable)} images could be read")
+    print(
+        f"{len(counts)} frames, {sum(counts)} people in {seconds:.1f} s "
+        f"({len(counts) / seconds:.1f} frames/s), {len(unreadable)} left out; written to {out}"
+    )
