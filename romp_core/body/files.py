@@ -72,10 +72,13 @@ def write_body(data: BodyData, path: str | Path) -> None:
 
     Raises:
         BodyFileError: The path ends otherwise.
+        FileNotFoundError: The path's folder does not exist.
     """
     path = Path(path)
     if path.suffix != ".npz":
         raise BodyFileError(f"a body is written as .npz; found the path {path}")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"folder {path.parent} does not exist")
     arrays = {
         "v_template": data.v_template,
         "shapedirs": data.shapedirs,
