@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from romp_core.people import People
+
 
 def box(low, high):
     """Vertices (8, 3) of an axis-aligned box in the optical frame and its faces (12, 3)."""
@@ -30,3 +32,11 @@ def ball(center=(0, 0, 0), radius=1.0, rings=24):
     faces = np.concatenate([np.stack([a, b, d], -1), np.stack([a, d, c], -1)]).reshape(-1, 3)
     vertices = (points.reshape(-1, 3) * radius + center).astype(np.float32)
     return vertices, faces.astype(np.int32)
+
+
+def make_people(vertices, track_ids):
+    """People of whom only the mesh and the identity matter."""
+    count = len(vertices)
+    nobody = vars(People.empty())
+    fields = {name: np.zeros((count, *value.shape[1:])) for name, value in nobody.items()}
+    return People(**fields | {"vertices": vertices, "track_ids": np.array(track_ids)})

@@ -1,15 +1,15 @@
 import threading
-from types import SimpleNamespace
 
 import cv2
 import moderngl
 import numpy as np
 import pytest
 import torch
-from render_bodies import ball, box
+from render_bodies import ball, box, make_people
 
 from romp_core.errors import ImageError, RendererError
 from romp_core.geometry.cameras import intrinsics_from_fov, perspective_project
+from romp_core.people import People
 from romp_core.render import gl
 from romp_core.render.mesh import Topology
 from romp_core.render.overlay import Renderer, track_color
@@ -24,8 +24,7 @@ def renderer():
 
 def people_at(*centers, radius=0.4, track_ids=None):
     vertices = np.stack([BALL * radius + np.float32(center) for center in centers])
-    ids = np.zeros(len(centers), int) if track_ids is None else np.array(track_ids)
-    return SimpleNamespace(vertices=vertices, track_ids=ids)
+    return make_people(vertices, track_ids or [0] * len(centers))
 
 
 def grey(height=120, width=160):
@@ -105,7 +104,7 @@ def test_depth_order_decides_by_pixel_and_body_order_by_body(renderer):
 
 def test_overlay_follows_the_order_too(renderer):
     vertices, faces = crossing_plates()
-    people = SimpleNamespace(vertices=vertices, track_ids=np.array([1, 2]))
+    people = make_people(vertices, [1, 2])
     by_pixel = renderer.draw_people(grey(), people, faces, order="depth")
     by_body = renderer.draw_people(grey(), people, faces, order="body")
     left = (60, 65)
@@ -148,8 +147,12 @@ def test_palette_can_be_told_apart_with_colour_blind_eyes():
 
 def test_nobody_leaves_the_image_as_it_is(renderer):
     image = np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8)
-    nobody = SimpleNamespace(vertices=np.zeros((0, len(BALL), 3), np.float32), track_ids=[])
-    for people in (nobody, people_at((0, 0, -3)), people_at((50, 0, 3))):
+    for people in (
+        People.empty(),
+        People.empty(len(BALL)),
+        people_at((0, 0, -3)),
+        people_at((50, 0, 3)),
+    ):
         drawn = renderer.draw_people(image, people, BALL_FACES)
         np.testing.assert_array_equal(drawn, image)
         assert not np.shares_memory(drawn, image)
@@ -278,7 +281,7 @@ def test_framebuffers_of_old_sizes_are_released(renderer, monkeypatch):
 def test_another_body_is_noticed(renderer):
     drawn = renderer.draw_people(grey(), people_at((0, 0, 3)), BALL_FACES)
     vertices, faces = box((-0.4, -0.4, 2.6), (0.4, 0.4, 3.4))
-    other = SimpleNamespace(vertices=vertices[None], track_ids=[0])
+    other = make_people(vertices[None], [0])
     assert (renderer.draw_people(grey(), other, faces) != drawn).any()
     half = renderer.draw_people(grey(), people_at((0, 0, 3)), BALL_FACES[: len(BALL_FACES) // 2])
     assert (half != drawn).any()
@@ -314,8 +317,7 @@ def test_image_of_another_form_is_refused(renderer, image):
         ({"faces": BALL_FACES + len(BALL)}, "another body"),
         ({"faces": BALL_FACES[:, :2]}, r"\(F, 3\)"),
         ({"faces": BALL_FACES + 0.5}, "integers"),
-        ({"people": SimpleNamespace(vertices=BALL, track_ids=[0])}, r"\(K, V, 3\)"),
-        ({"people": SimpleNamespace(vertices=np.zeros((1, 0, 3)), track_ids=[0])}, "leaves out"),
+        ({"people": make_people(np.zeros((1, 0, 3)), [0])}, r"\(K, V, 3\)"),
     ],
 )
 def test_other_wrong_arguments_are_named(renderer, arguments, message):
