@@ -327,7 +327,7 @@ def test_no_such_file(tmp_path):
         read_body(tmp_path / "SMPL_NEUTRAL.obj")
     with pytest.raises(BodyFileError, match=r"written as \.npz"):
         write_body(random_body(12, 8), tmp_path / "body.pkl")
-    with pytest.raises(FileNotFoundError, match="folder .*missing does not exist"):
+    with pytest.raises(FileNotFoundError, match=r"folder .*missing does not exist"):
         write_body(random_body(12, 8), tmp_path / "missing" / "body.npz")
 
 
