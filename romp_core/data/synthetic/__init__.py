@@ -1,0 +1,6 @@
+"""Synthetic people: endless pictures whose annotations are exact."""
+
+from romp_core.data.synthetic.config import SyntheticConfig, preset
+from romp_core.data.synthetic.generator import SyntheticPeople
+
+__all__ = ["SyntheticConfig", "SyntheticPeople", "preset"]

@@ -1,0 +1,121 @@
+"""What lies behind the people: panoramas with their light, pictures, or procedural images."""
+
+import json
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from romp_core.data.synthetic.textures import procedural_picture
+from romp_core.errors import DataError
+
+HELD_OUT_PANORAMAS = (
+    "autoshop_01", "chinese_garden", "hilly_terrain_01", "leadenhall_market",
+    "modern_buildings_2", "peppermint_powerplant", "rainforest_trail", "st_fagans_interior",
+)  # fmt: skip
+"""Poly Haven panoramas that no training picture shows; evaluation pictures show only them."""
+
+_PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+_CACHED = 64
+
+
+class _ImageCache:
+    """The images used last, as RGB uint8."""
+
+    def __init__(self):
+        self._images: OrderedDict[Path, np.ndarray] = OrderedDict()
+
+    def __call__(self, path: Path) -> np.ndarray:
+        if path not in self._images:
+            image = cv2.imread(str(path))
+            if image is None:
+                raise DataError(f"{path} is not a readable picture")
+            if len(self._images) == _CACHED:
+                self._images.popitem(last=False)
+            self._images[path] = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+        self._images.move_to_end(path)
+        return self._images[path]
+
+
+@dataclass
+class Panoramas:
+    """Equirectangular pictures and the light in them.
+
+    Args:
+        folder: holds NAME.jpg or .png (2:1) and `lighting.json`: per NAME `sh9_rgb`, the
+            radiance's first nine real spherical harmonics (9, 3).
+        held_out: take the panoramas set aside for evaluation; else all others.
+
+    Raises:
+        DataError: the folder or its lighting is missing or incomplete.
+    """
+
+    folder: Path
+    held_out: bool = False
+
+    def __post_init__(self):
+        folder = Path(self.folder)
+        if not folder.is_dir():
+            raise DataError(
+                f"no panorama folder at {folder}: give a folder of 2:1 pictures with a "
+                "lighting.json, or no folder for procedural backgrounds"
+            )
+        lighting_file = folder / "lighting.json"
+        if not lighting_file.is_file():
+            raise DataError(
+                f"{folder} has no lighting.json: expected {{name: {{'sh9_rgb': 9 x 3}}}}"
+            )
+        lighting = json.loads(lighting_file.read_text())
+        files = sorted(p for p in folder.iterdir() if p.suffix.lower() in _PICTURE_SUFFIXES)
+        files = [path for path in files if (path.stem in HELD_OUT_PANORAMAS) == self.held_out]
+        missing = [path.name for path in files if path.stem not in lighting]
+        if missing or not files:
+            what = f"no light for {', '.join(missing)}" if missing else "no panoramas"
+            raise DataError(f"{folder} has {what} (held_out={self.held_out})")
+        self._files = files
+        self._light = {name: np.array(item["sh9_rgb"]) for name, item in lighting.items()}
+        self._read = _ImageCache()
+
+    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """A panorama (H, W, 3) uint8 RGB, and its light (9, 3)."""
+        path = self._files[rng.integers(len(self._files))]
+        return self._read(path), self._light[path.stem]
+
+
+@dataclass
+class Pictures:
+    """Any folder of pictures, searched through; no people should be in them.
+
+    Raises:
+        DataError: there is no such folder, or no picture in it.
+    """
+
+    folder: Path
+
+    def __post_init__(self):
+        folder = Path(self.folder)
+        self._files = sorted(
+            path for path in folder.rglob("*") if path.suffix.lower() in _PICTURE_SUFFIXES
+        )
+        if not self._files:
+            raise DataError(f"no pictures under {folder}: expected .jpg, .png, .bmp or .webp files")
+        self._read = _ImageCache()
+
+    def draw(self, rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+        """A random crop (height, width, 3) uint8 RGB, sometimes mirrored."""
+        image = self._read(self._files[rng.integers(len(self._files))])
+        zoom = rng.uniform(0.5, 1.0) * min(image.shape[0] / height, image.shape[1] / width)
+        crop_height, crop_width = max(1, int(zoom * height)), max(1, int(zoom * width))
+        top = rng.integers(image.shape[0] - crop_height + 1)
+        left = rng.integers(image.shape[1] - crop_width + 1)
+        crop = image[top : top + crop_height, left : left + crop_width]
+        if rng.random() < 0.5:
+            crop = crop[:, ::-1]
+        return cv2.resize(crop, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def draw_procedural(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """A picture of nothing in particular (height, width, 3) uint8 RGB."""
+    return procedural_picture(rng, height, width)
