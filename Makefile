@@ -1,0 +1,55 @@
+# make demo | make test | make bench | make lint | make clean
+#
+# Each target sets up what it needs: system packages through apt where root, the rest in .venv.
+# With a sourced ROS 2 the package is built for that one, else for ROS 2 wheels.
+# Another interpreter: make test PYTHON=python3.12
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet \
+	--constraint requirements/constraints.txt
+# An environment built for one ROS 2 does not serve another.
+ROS := $(or $(ROS_DISTRO),wheels)
+ROS_BUILD := $(if $(ROS_DISTRO),,--requirement requirements/ros-build.txt)
+SOURCES := CMakeLists.txt package.xml pyproject.toml setup.py \
+	$(shell find cmake config launch msg requirements romp_core ros2_romp -type f \
+		-not -path '*/__pycache__/*' 2>/dev/null)
+
+.DELETE_ON_ERROR:
+.PHONY: demo test bench lint clean
+
+test: $(VENV)/.installed-$(ROS)
+	$(BIN)/python -m pytest
+
+demo: $(VENV)/.installed-$(ROS)
+	$(BIN)/python scripts/demo.py
+
+bench: $(VENV)/.installed-$(ROS)
+	set -e; for script in $(filter-out benchmarks/common.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$script; done
+
+lint: $(VENV)/.linters
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+clean:
+	rm -rf $(VENV) build install log dist *.egg-info
+
+$(VENV)/.created: scripts/system_packages.sh
+	scripts/system_packages.sh $(PYTHON)
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.linters: $(VENV)/.created requirements/constraints.txt
+	$(PIP) ruff
+	touch $@
+
+# The build tools enter .venv itself, so that a change costs seconds: pip's isolated build would
+# install them anew each time. The colcon test needs them too.
+$(VENV)/.build-tools-$(ROS): $(VENV)/.created $(wildcard requirements/*.txt)
+	$(PIP) --requirement requirements/build.txt $(ROS_BUILD)
+	touch $@
+
+$(VENV)/.installed-$(ROS): $(VENV)/.build-tools-$(ROS) $(SOURCES)
+	$(PIP) --no-build-isolation '.[test]'
+	touch $@

@@ -1,0 +1,74 @@
+"""`colcon build` on top of a ROS 2 that is already there gives a package that runs."""
+
+import os
+import shlex
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace built with the ROS 2 of this environment: sourced, or its wheels."""
+    folder = tmp_path_factory.mktemp("workspace")
+    environment = dict(os.environ, PATH=f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}")
+    if "ROS_DISTRO" not in environment:
+        environment.update(AMENT_PREFIX_PATH=sys.prefix, CMAKE_PREFIX_PATH=sys.prefix)
+    build = subprocess.run(
+        ["colcon", "build", "--base-paths", REPOSITORY, "--event-handlers", "console_direct+"]
+        + ["--cmake-args", f"-DPython3_EXECUTABLE={sys.executable}", "-DBUILD_TESTING=OFF"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert build.returncode == 0, build.stdout + build.stderr
+    return folder
+
+
+def in_workspace(workspace: Path, *command: str | Path) -> str:
+    """Output of a command in a shell that has sourced the workspace and nothing of ours."""
+    line = f". install/setup.bash && {shlex.join(map(str, command))}"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    result = subprocess.run(
+        ["bash", "-c", line], cwd=workspace, env=environment, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+@pytest.mark.parametrize("executable", ["image_player", "romp-core"])
+def test_executable_prints_its_help(workspace, executable):
+    program = workspace / "install/ros2_romp/lib/ros2_romp" / executable
+    assert "usage: " in in_workspace(workspace, program, "--help")
+
+
+def test_messages_and_modules_come_from_the_workspace(workspace):
+    code = (
+        "import ros2_romp.msg, romp_core\n"
+        "from rclpy.serialization import deserialize_message, serialize_message\n"
+        "message = ros2_romp.msg.SmplPersonArray(people=[ros2_romp.msg.SmplPerson(track_id=7)])\n"
+        "copy = deserialize_message(serialize_message(message), type(message))\n"
+        "print(copy.people[0].track_id, ros2_romp.msg.__file__, romp_core.__file__, sep='\\n')"
+    )
+    track_id, *files = in_workspace(workspace, sys.executable, "-c", code).splitlines()
+    assert track_id == "7"
+    assert all(Path(file).is_relative_to(workspace / "install") for file in files), files
+
+
+@pytest.mark.parametrize("folder", ["launch", "config"])
+def test_share_holds_the_files_of_the_source_tree(workspace, folder):
+    installed = workspace / "install/ros2_romp/share/ros2_romp"
+    assert (installed / "package.xml").is_file()
+    assert relative_files(installed / folder) == relative_files(REPOSITORY / folder)
+
+
+def relative_files(folder: Path) -> set[Path]:
+    """Files below a folder, without what Python caches beside its sources."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder) for path in files if "__pycache__" not in path.parts}
