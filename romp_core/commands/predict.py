@@ -89,7 +89,7 @@ def predict(
     counts: list[int] = []
     start = time.perf_counter()
     with closing(_Output(out, frames)) as output:
-        for name, image in _with_progress(frames, source.name):
+        for name, image in _with_progress(frames, source.name, unreadable):
             K = _camera_matrix(image, intrinsics, horizontal_fov_deg)
             people = romp.predict(image, K)
             counts.append(len(people))
@@ -170,14 +170,16 @@ class _Rate(ProgressColumn):
         return f"{task.speed:.1f}/s" if task.speed else ""
 
 
-def _with_progress(frames: Frames, title: str) -> Iterator[tuple[str, np.ndarray]]:
-    """The frames, with a bar on stderr while they last."""
+def _with_progress(
+    frames: Frames, title: str, unreadable: list[ImageError]
+) -> Iterator[tuple[str, np.ndarray]]:
+    """The frames, with a bar on stderr while they last; it counts those left out as well."""
     columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate()]
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
         task = progress.add_task(title, total=len(frames) or None)
-        for frame in frames:
+        for done, frame in enumerate(frames, 1):
             yield frame
-            progress.advance(task)
+            progress.update(task, completed=done + len(unreadable))
 
 
 def _report(counts: list[int], seconds: float, out: Path, unreadable: list[ImageError]) -> None:

@@ -75,8 +75,12 @@ class RenderTarget:
         )
 
     def start(self) -> None:
-        """Clear to zeros and direct what is drawn from now on to this target."""
+        """Clear to zeros; what is drawn from now on goes here, outsides and nearest only."""
+        # Others who draw in this context may have left it in another state.
+        self.ctx.enable_only(moderngl.DEPTH_TEST | moderngl.CULL_FACE)
+        self.ctx.front_face = "cw"
         self.framebuffer.use()
+        self.ctx.viewport = (0, 0, *self.framebuffer.size)
         self.framebuffer.clear()
 
     def clear_depth(self, box: tuple[int, int, int, int]) -> None:
@@ -133,8 +137,6 @@ class Device:
                 f"no off-screen OpenGL 3.3 context: {error}. Install EGL and Mesa's software "
                 "renderer: apt-get install libegl1 libgl1-mesa-dri"
             ) from error
-        self.ctx.enable_only(moderngl.DEPTH_TEST | moderngl.CULL_FACE)
-        self.ctx.front_face = "cw"
         self.samples = min(4, self.ctx.max_samples)
         self._programs: dict[tuple[str, str], moderngl.Program] = {}
         self._targets: OrderedDict[tuple, RenderTarget] = OrderedDict()

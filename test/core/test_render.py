@@ -340,3 +340,13 @@ def test_without_a_context_the_error_names_the_packages(monkeypatch):
     with pytest.raises(RendererError, match="apt-get install libegl1 libgl1-mesa-dri") as caught:
         Renderer()
     assert "0x3001" in str(caught.value)
+
+
+def test_state_that_others_left_in_the_context_does_not_matter(renderer):
+    expected = renderer.draw_people(grey(), people_at((0, 0, 3)), BALL_FACES)
+    ctx = gl.current_device().ctx
+    ctx.enable_only(moderngl.BLEND)
+    ctx.front_face = "ccw"
+    ctx.viewport = (0, 0, 3, 3)
+    again = renderer.draw_people(grey(), people_at((0, 0, 3)), BALL_FACES)
+    np.testing.assert_array_equal(again, expected)
