@@ -15,7 +15,7 @@ import numpy as np
 
 from romp_core.errors import BodyFileError, RompError, UnsafePickleError
 
-_MAX_DENSE_ELEMENTS = 1 << 28  # a few bytes can ask for a sparse matrix of any size
+_MAX_DENSE_ELEMENTS = 1 << 26  # a few bytes can ask for a sparse matrix of any size
 
 
 class _Record:

@@ -152,6 +152,14 @@ def test_write_and_read(smpl, tmp_path):
     assert again.read_bytes() == path.read_bytes()
 
 
+def test_write_and_read_without_landmarks(tiny, tmp_path):
+    bare = dataclasses.replace(
+        tiny, landmark_names=(), landmark_regressor=np.zeros((0, 12), np.float32)
+    )
+    write_body(bare, tmp_path / "body.npz")
+    assert read_body(tmp_path / "body.npz").id == bare.id
+
+
 def test_smplx_evaluates_a_written_file(tmp_path):
     smplx = pytest.importorskip("smplx")
     from smplx.utils import Struct
