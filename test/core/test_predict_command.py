@@ -5,6 +5,7 @@ import pytest
 from romp_core import media
 from romp_core.body.files import write_body
 from romp_core.checkpoints import write_checkpoint
+from romp_core.cli import main
 from romp_core.commands import predict as command
 from romp_core.commands.predict import predict
 from romp_core.errors import ConfigError, ImageError, RendererError
@@ -151,3 +152,12 @@ def test_nothing_to_write_and_writing_among_the_images_are_refused(model, folder
 def test_missing_source_is_named(model, tmp_path):
     with pytest.raises(FileNotFoundError, match="absent"):
         predict(tmp_path / "absent", tmp_path / "out", **model)
+
+
+def test_command_line(model, folder, tmp_path, capsys):
+    words = ["predict", str(folder / "1.png"), "--out", str(tmp_path / "out")]
+    words += [f"--{name}={value}" for name, value in model.items()]
+    assert main([*words, "--intrinsics=[150, 150, 70, 45]", "--npz=false", "--order=body"]) == 0
+    assert names(tmp_path / "out") == ["1.overlay.jpg"]
+    assert main([*words, "--alpha=3"]) == 2
+    assert "alpha is 3.0; expected 0 to 1" in capsys.readouterr().err
