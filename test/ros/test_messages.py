@@ -8,6 +8,10 @@ from people_contents import contents
 from people_messages import hostile_people
 from processes import finish
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from std_msgs.msg import Header
+
+from romp_core.people import People
+from ros2_romp.messages import people_message
 from ros2_romp.msg import BodyModel, SmplPerson, SmplPersonArray
 
 # Kept for whoever comes later, so that the listener need not be there first.
@@ -31,6 +35,60 @@ def test_another_process_receives_every_bit(
         assert set(received) == set(expected)
         for name, values in expected.items():
             assert np.array_equal(received[name], values), name
+
+
+def test_people_become_a_message_with_the_same_numbers():
+    people = random_people(count=2, vertices=50, joints=71)
+    header = Header(frame_id="camera_optical")
+    header.stamp.sec = 12
+    message = people_message(people, header, "open-0123", image_size=(480, 640))
+    assert message.header == header
+    assert (message.body_model, message.image_height, message.image_width) == (
+        "open-0123",
+        480,
+        640,
+    )
+    for index, person in enumerate(message.people):
+        assert person.track_id == people.track_ids[index]
+        assert person.confidence == people.confidence[index]
+        assert np.array_equal(person.box, people.boxes[index])
+        for name in ("betas", "pose", "translation", "camera"):
+            assert np.array_equal(getattr(person, name), getattr(people, name)[index]), name
+        assert np.array_equal(np.reshape(person.joints, (24, 3)), people.joints[index, :24])
+        assert np.array_equal(
+            np.reshape(person.keypoints_2d, (24, 2)), people.keypoints_2d[index, :24]
+        )
+        assert len(person.vertices) == 0
+
+    message = people_message(people, header, "open-0123", image_size=(480, 640), with_vertices=True)
+    for index, person in enumerate(message.people):
+        assert np.array_equal(np.reshape(person.vertices, (50, 3)), people.vertices[index])
+
+
+def test_nobody_becomes_an_empty_message():
+    people = random_people(count=0, vertices=50, joints=71)
+    assert people_message(people, Header(), "open-0123", image_size=(480, 640)).people == []
+
+
+def random_people(count: int, vertices: int, joints: int) -> People:
+    generator = np.random.default_rng(1)
+
+    def random(*shape: int) -> np.ndarray:
+        return generator.standard_normal((count, *shape)).astype(np.float32)
+
+    return People(
+        confidence=random(),
+        pose=random(72),
+        betas=random(10),
+        camera=random(3),
+        translation=random(3),
+        vertices=random(vertices, 3),
+        joints=random(joints, 3),
+        keypoints_2d=random(joints, 2),
+        boxes=random(4),
+        track_ids=np.arange(1, count + 1),
+        center=random(2),
+    )
 
 
 def test_arrays_have_the_sizes_that_the_messages_document():

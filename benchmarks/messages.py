@@ -1,0 +1,92 @@
+"""Claim: filling and publishing a SmplPersonArray of 10 people with vertices takes under 5 ms.
+
+A listener in another process subscribes, since publishing to nobody would cost nothing.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from contextlib import suppress
+
+import numpy as np
+import rclpy
+from common import milliseconds, report
+from domain_coordinator import domain_id
+from rclpy.executors import ExternalShutdownException
+from std_msgs.msg import Header
+
+from romp_core.people import People
+from ros2_romp.messages import people_message
+from ros2_romp.msg import SmplPersonArray
+
+PEOPLE, VERTICES, JOINTS = 10, 6890, 71
+CLAIM_MS = 5.0
+
+
+def random_people() -> People:
+    generator = np.random.default_rng(0)
+
+    def random(*shape: int) -> np.ndarray:
+        return generator.standard_normal((PEOPLE, *shape)).astype(np.float32)
+
+    return People(
+        confidence=random(),
+        pose=random(72),
+        betas=random(10),
+        camera=random(3),
+        translation=random(3),
+        vertices=random(VERTICES, 3),
+        joints=random(JOINTS, 3),
+        keypoints_2d=random(JOINTS, 2),
+        boxes=random(4),
+        track_ids=np.arange(PEOPLE),
+        center=random(2),
+    )
+
+
+def listen() -> None:
+    rclpy.init()
+    node = rclpy.create_node("listener")
+    node.create_subscription(SmplPersonArray, "people", lambda message: None, 1, raw=True)
+    with suppress(ExternalShutdownException):
+        rclpy.spin(node)
+
+
+def measure() -> dict[str, object]:
+    rclpy.init()
+    node = rclpy.create_node("benchmark")
+    publisher = node.create_publisher(SmplPersonArray, "people", 1)
+    people, header = random_people(), Header(frame_id="camera")
+
+    def fill() -> SmplPersonArray:
+        return people_message(people, header, "body", (1080, 1920), with_vertices=True)
+
+    listener = subprocess.Popen([sys.executable, __file__, "listen"])
+    try:
+        while not publisher.get_subscription_count():
+            assert listener.poll() is None, "the listener ended"
+            time.sleep(0.01)
+        message = fill()
+        return {
+            "people": PEOPLE,
+            "vertices": VERTICES,
+            "fill": milliseconds(fill, runs=300),
+            "publish": milliseconds(lambda: publisher.publish(message), runs=300),
+            "fill_and_publish": milliseconds(lambda: publisher.publish(fill()), runs=300),
+            "claim_ms": CLAIM_MS,
+        }
+    finally:
+        listener.terminate()
+        listener.wait()
+        rclpy.shutdown()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["listen"]:
+        listen()
+    else:
+        with domain_id() as own_domain:
+            os.environ["ROS_DOMAIN_ID"] = str(own_domain)
+            os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+            report("messages", measure())
