@@ -44,6 +44,11 @@ def projection_matrix(intrinsics: np.ndarray, height: int, width: int) -> np.nda
     return projection.astype(np.float32)
 
 
+def _draw_nearest_outsides(ctx: moderngl.Context) -> None:
+    ctx.enable_only(moderngl.DEPTH_TEST | moderngl.CULL_FACE)
+    ctx.front_face = "cw"
+
+
 class RenderTarget:
     """Framebuffer with depth, read back as an array whose first row is the image's first.
 
@@ -77,8 +82,7 @@ class RenderTarget:
     def start(self) -> None:
         """Clear to zeros; what is drawn from now on goes here, outsides and nearest only."""
         # Others who draw in this context may have left it in another state.
-        self.ctx.enable_only(moderngl.DEPTH_TEST | moderngl.CULL_FACE)
-        self.ctx.front_face = "cw"
+        _draw_nearest_outsides(self.ctx)
         self.framebuffer.use()
         self.ctx.viewport = (0, 0, *self.framebuffer.size)
         self.framebuffer.clear()
@@ -111,14 +115,6 @@ class RenderTarget:
         values = np.frombuffer(data, np.uint8 if self.dtype == "f1" else np.float32)
         return values.reshape(bottom - top, right - left, self.components)
 
-    def release(self) -> None:
-        """Give the memory back."""
-        for framebuffer in filter(None, (self.framebuffer, self._resolved)):
-            attachments = (*framebuffer.color_attachments, framebuffer.depth_attachment)
-            framebuffer.release()
-            for attachment in filter(None, attachments):
-                attachment.release()
-
 
 class Device:
     """An off-screen context with the programs and targets made in it; see `current_device`.
@@ -137,6 +133,9 @@ class Device:
                 f"no off-screen OpenGL 3.3 context: {error}. Install EGL and Mesa's software "
                 "renderer: apt-get install libegl1 libgl1-mesa-dri"
             ) from error
+        _draw_nearest_outsides(self.ctx)
+        # What Python has forgotten waits until its own thread has OpenGL delete it.
+        self.ctx.gc_mode = "context_gc"
         self.samples = min(4, self.ctx.max_samples)
         self._programs: dict[tuple[str, str], moderngl.Program] = {}
         self._targets: OrderedDict[tuple, RenderTarget] = OrderedDict()
@@ -164,10 +163,21 @@ class Device:
         key = (height, width, components, dtype, samples)
         if key not in self._targets:
             if len(self._targets) == _MAX_TARGETS:
-                self._targets.popitem(last=False)[1].release()
+                self._targets.popitem(last=False)
             self._targets[key] = RenderTarget(self.ctx, *key)
         self._targets.move_to_end(key)
         return self._targets[key]
+
+    def collect(self) -> int:
+        """Delete the OpenGL objects that Python has forgotten; how many there were."""
+        count = 0
+        while self.ctx.objects:
+            item = self.ctx.objects.popleft()
+            # moderngl's own ctx.gc() trips over what somebody has released by hand.
+            if hasattr(item, "release"):
+                item.release()
+                count += 1
+        return count
 
     def __del__(self):
         # Runs as its thread ends. What was made in the context goes with it, but not before the
@@ -185,6 +195,7 @@ def current_device() -> Device:
     """
     if not hasattr(_thread, "device"):
         _thread.device = Device()
+    _thread.device.collect()
     return _thread.device
 
 
@@ -227,8 +238,3 @@ class Mesh:
             ]
             self._arrays[program] = self._ctx.vertex_array(program, content, self._index)
         self._arrays[program].render()
-
-    def release(self) -> None:
-        """Give the memory back."""
-        for item in (*self._arrays.values(), *self._buffers.values(), self._index):
-            item.release()

@@ -143,7 +143,7 @@ class Renderer:
         ]
         device = current_device()
         target = device.target(height, width, samples=device.samples)
-        self._draw(target, bodies, faces, _SHADED, {"color": colors})
+        self._draw(target, bodies, faces, _SHADED, "color", colors)
         left, top, right, bottom = bodies.box
         _blend(overlay[top:bottom, left:right], target.read(bodies.box), alpha)
         return overlay
@@ -176,7 +176,7 @@ class Renderer:
         target = current_device().target(height, width, components=1, dtype="f4")
         # Numbered from 1: an empty target holds zeros.
         numbers = np.arange(1, len(vertices) + 1)
-        self._draw(target, bodies, faces, _NUMBERED, {"number": numbers})
+        self._draw(target, bodies, faces, _NUMBERED, "number", numbers)
         left, top, right, bottom = bodies.box
         ids[top:bottom, left:right] = target.read(bodies.box)[..., 0] - 1
         return ids
@@ -187,9 +187,10 @@ class Renderer:
         bodies: "_Bodies",
         faces: np.ndarray,
         fragment_shader: str,
-        uniforms: dict[str, Sequence],
+        uniform: str,
+        values: Sequence,
     ) -> None:
-        """Draw all bodies, with each body's own value of the uniforms."""
+        """Draw all bodies, each with its own value of a uniform."""
         topology, mesh = self._mesh_for(faces, bodies.vertices.shape[1])
         program = current_device().program(_VERTEX_SHADER, fragment_shader)
         # OpenGL keeps matrices column by column.
@@ -197,8 +198,7 @@ class Renderer:
         normals = topology.normals(bodies.vertices) if "in_normal" in program else None
         target.start()
         for index in bodies.drawing_order:
-            for name, values in uniforms.items():
-                program[name] = values[index]
+            program[uniform] = values[index]
             mesh.write(in_position=bodies.vertices[index])
             if normals is not None:
                 mesh.write(in_normal=normals[index])
@@ -210,12 +210,10 @@ class Renderer:
         """This thread's buffers for a body; made again only when the body changes."""
         kept = getattr(self._thread, "mesh", None)
         if kept is not None:
-            topology, mesh = kept
+            topology, _ = kept
             if topology.vertex_count == vertex_count and np.array_equal(topology.faces, faces):
                 return kept
         topology = Topology(faces, vertex_count)
-        if kept is not None:
-            mesh.release()
         attributes = {"in_position": 3, "in_normal": 3}
         mesh = Mesh(current_device(), topology.faces, vertex_count, attributes)
         self._thread.mesh = (topology, mesh)
