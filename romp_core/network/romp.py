@@ -10,12 +10,14 @@ from torch import Tensor, nn
 from romp_core.errors import ConfigError
 from romp_core.network.heads import append_coordinates, make_head
 from romp_core.network.hrnet import HRNet
+from romp_core.network.mobilenet import MobileNetPyramid
 from romp_core.network.resnet import resnet18, resnet50
 
 BACKBONES: dict[str, Callable[[], nn.Module]] = {
     "hrnet32": HRNet,
     "resnet50": resnet50,
     "resnet18": resnet18,
+    "mobilenet": MobileNetPyramid,
 }
 """Backbones by name. Each has `out_channels`, `pixel_mean` and `pixel_std` and returns
 features of a quarter of the input's size."""
@@ -34,7 +36,8 @@ class Maps(NamedTuple):
     """What the network sees in a batch of images.
 
     Attributes:
-        center_map: (B, 1, h, w), about 1 at body centers, 0 elsewhere; not limited to 0..1.
+        center_map: (B, 1, h, w), about 1 at body centers, 0 elsewhere; limited to 0..1 only
+            with `NetworkConfig.center_sigmoid`.
         params_map: (B, 145, h, w), channels: camera (raw scale, tx, ty), 22 rotations in 6D,
             10 betas. The camera's scale is 1.1 ** raw.
     """
@@ -54,6 +57,8 @@ class NetworkConfig:
         map_stride: input pixels per map cell: 8 (the paper's 64x64 maps at 512), 4 or 16.
         head_blocks: residual blocks per head, 1 to 3 (the paper's has 2).
         shared_head: one head for all maps instead of three (the paper's ablation "SH").
+        center_sigmoid: squash the center map into 0..1, which trains more steadily; the
+            published networks leave it linear.
     """
 
     backbone: str = "hrnet32"
@@ -61,6 +66,7 @@ class NetworkConfig:
     map_stride: int = 8
     head_blocks: int = 2
     shared_head: bool = False
+    center_sigmoid: bool = False
 
     def __post_init__(self):
         if self.backbone not in BACKBONES:
@@ -113,6 +119,8 @@ class RompNetwork(nn.Module):
                     nn.init.zeros_(module.bias)
         for name, head in self.final_layers.items():
             nn.init.normal_(head[-1].weight, std=1e-3)
+            if self.config.center_sigmoid and name in ("2", "shared"):
+                head[-1].bias.data[0] = -2.2  # one tenth: nearly all cells are nobody's
             start = {"1": 0, "shared": 1 + CAMERA_CHANNELS}.get(name)
             if start is not None:
                 identity = torch.tensor([1.0, 0, 0, 1, 0, 0]).repeat(22)
@@ -144,9 +152,11 @@ class RompNetwork(nn.Module):
         features = append_coordinates(features)
         if self.config.shared_head:
             maps = self.final_layers["shared"](features)
-            return Maps(maps[:, :1], maps[:, 1:])
-        smpl, center, camera = (self.final_layers[name](features) for name in "123")
-        return Maps(center, torch.cat([camera, smpl], 1))
+            center, params = maps[:, :1], maps[:, 1:]
+        else:
+            smpl, center, camera = (self.final_layers[name](features) for name in "123")
+            params = torch.cat([camera, smpl], 1)
+        return Maps(center.sigmoid() if self.config.center_sigmoid else center, params)
 
 
 def build_network(config: NetworkConfig) -> RompNetwork:

@@ -49,7 +49,7 @@ def test_parity_with_the_published_network(backbone, reference, shared):
     "config",
     [
         *(NetworkConfig(name) for name in BACKBONES),
-        NetworkConfig("resnet18", shared_head=True),
+        NetworkConfig("resnet18", shared_head=True, center_sigmoid=True),
         NetworkConfig("resnet18", head_blocks=1, map_stride=4),
         NetworkConfig("resnet18", head_blocks=3, map_stride=16),
     ],
