@@ -25,6 +25,7 @@ _PERSON_SHAPES = {
     "betas": (10,),
     "translation": (3,),
     "joints_3d": (JOINT_COUNT, 3),
+    "areas": (),
 }
 
 
@@ -64,6 +65,8 @@ class Sample:
         joints_3d: (K, 71, 3) float32 metres, optical frame, translation added. A data set
             without absolute positions may give them relative to any origin and leave
             `translation` unknown.
+        areas: (K,) float32 squared pixels of the person's outline as annotated; keypoint
+            similarity is relative to it.
         intrinsics: (3, 3) float32, or None where the camera is not known.
         body_id: `BodyModel.id` of the body that `betas` belong to, or None.
         ignored_boxes: (M, 4) float32: people that are there but not annotated (crowds, nearly
@@ -82,6 +85,7 @@ class Sample:
     betas: np.ndarray | None = None
     translation: np.ndarray | None = None
     joints_3d: np.ndarray | None = None
+    areas: np.ndarray | None = None
     intrinsics: np.ndarray | None = None
     body_id: str | None = None
     ignored_boxes: np.ndarray = field(default_factory=lambda: np.zeros((0, 4), np.float32))

@@ -2,28 +2,48 @@
 
 from dataclasses import dataclass
 
+import cv2
 import moderngl
 import numpy as np
 
 from romp_core.render import people_shaders as shaders
 from romp_core.render.gl import current_device, projection_matrix
 
-MAX_ROWS = 64
-"""Most people and objects in one scene, the room's surfaces included."""
+_SHADOW_SIZE = 384
+_LAYOUT = "3f 3f 3f 3f 1f", "in_position", "in_normal", "in_rest", "in_region", "in_part"
+_FLOATS_PER_VERTEX = 13
+_PROGRAMS = {
+    "body": (shaders.BODY_VERTEX, shaders.BODY_FRAGMENT),
+    "piece": (shaders.PIECE_VERTEX, shaders.PIECE_FRAGMENT),
+    "object": (shaders.OBJECT_VERTEX, shaders.OBJECT_FRAGMENT),
+}
 
-_SHADOW_SIZE = 512
-_FLOATS_PER_VERTEX = 15
+
+@dataclass(frozen=True)
+class Figure:
+    """Triangles that look alike: somebody's body, something that they wear, or an object.
+
+    Attributes:
+        kind: "body", "object", or one of `people_shaders.PIECES`.
+        number: written where it is seen: 1 + number of the person, or 255 for objects.
+        looks: (len(LOOKS), 4) float32.
+        faces: (F, 3) int32 numbers of the scene's vertices.
+    """
+
+    kind: str
+    number: int
+    looks: np.ndarray
+    faces: np.ndarray
 
 
 @dataclass
 class Scene:
-    """Everything that a picture shows, in the camera's optical frame; N vertices, R rows.
+    """Everything that a picture shows, in the camera's optical frame.
 
     Attributes:
-        vertices: (N, 15) float32: position, normal, rest position, region (arm, leg, trunk,
-            kind), row of `looks`, body part.
-        faces: (F, 3) int32.
-        looks: (R, len(LOOKS), 4) float32.
+        vertices: (N, 13) float32: position, normal, rest position, region (arm, leg, trunk),
+            body part.
+        figures: what is drawn with them; the nearest first is fastest.
         irradiance: (9, 3) spherical harmonics of the diffuse light, panorama's frame.
         panorama_from_optical: (3, 3), may mirror.
         world_from_optical: (3, 3) rotation into the frame with y up.
@@ -33,15 +53,15 @@ class Scene:
         mode: "panorama", "picture" or "room".
         backdrop: (h, w, 3) uint8 RGB panorama or picture; None for a room.
         room: half width, height and depth of the room in metres.
-        room_row: row of `looks` with the room's surfaces.
+        room_looks: (len(LOOKS), 4) float32, the room's surfaces: TOP is its walls, BOTTOM its
+            floor.
         contact: (h, w) float32, 0..1: how much of the sky the floor does not see.
         contact_box: x, z of the contact map's corner and its extent in x and z, metres.
         shadow_strength: 1 where shadows fall on the floor as they should.
     """
 
     vertices: np.ndarray
-    faces: np.ndarray
-    looks: np.ndarray
+    figures: list[Figure]
     irradiance: np.ndarray
     panorama_from_optical: np.ndarray
     world_from_optical: np.ndarray
@@ -51,7 +71,7 @@ class Scene:
     mode: str
     backdrop: np.ndarray | None
     room: tuple[float, float, float]
-    room_row: int
+    room_looks: np.ndarray
     contact: np.ndarray
     contact_box: tuple[float, float, float, float]
     shadow_strength: float
@@ -90,12 +110,18 @@ def shadow_matrix(points: np.ndarray, direction: np.ndarray) -> np.ndarray:
     side /= np.linalg.norm(side)
     axes = np.stack([side, np.cross(direction, side), -direction])
     seen = points @ axes.T
-    low, high = seen.min(0) - 0.05, seen.max(0) + 0.05
+    low, high = seen.min(0) - 0.1, seen.max(0) + 0.1
     high[2] += 10.0  # the floor behind the last person
     matrix = np.eye(4)
     matrix[:3, :3] = axes * (2 / (high - low))[:, None]
     matrix[:3, 3] = -(high + low) / (high - low)
     return matrix.astype(np.float32)
+
+
+def _set_looks(program: moderngl.Program, looks: np.ndarray) -> None:
+    # Compilers shorten an array to the entries that are used.
+    uniform = program["looks"]
+    uniform.write(np.ascontiguousarray(looks[: uniform.array_length], np.float32))
 
 
 class SceneRenderer:
@@ -126,34 +152,31 @@ class SceneRenderer:
         self._ctx = device.ctx
         self._samples = supersampling
         self._size = width * supersampling, height * supersampling
-        self._people = device.program(shaders.PEOPLE_VERTEX, shaders.PEOPLE_FRAGMENT)
-        self._shadow = device.program(shaders.PEOPLE_VERTEX, shaders.SHADOW_FRAGMENT)
-        self._background = device.program(shaders.BACKGROUND_VERTEX, shaders.BACKGROUND_FRAGMENT)
-        self._programs = (self._people, self._shadow, self._background)
+        self._figures = {kind: device.program(*sources) for kind, sources in _PROGRAMS.items()}
+        self._shadow = device.program(shaders.SHADOW_VERTEX, shaders.SHADOW_FRAGMENT)
+        self._backgrounds = {
+            mode: device.program(shaders.BACKGROUND_VERTEX, shaders.background_fragment(mode))
+            for mode in shaders.BACKGROUND_MODES
+        }
+        self._programs = (*self._figures.values(), self._shadow, *self._backgrounds.values())
         self._make_textures(noise, prints)
         self._make_targets()
-        corners = self._ctx.buffer(np.array([-1, -1, 3, -1, -1, 3], np.float32))
-        self._backdrop_array = self._ctx.vertex_array(
-            self._background, [(corners, "2f", "in_corner")]
-        )
+        corners = self._ctx.buffer(np.array([-1, -1, -1, 3, 3, -1], np.float32))
+        self._backdrop_arrays = {
+            mode: self._ctx.vertex_array(program, [(corners, "2f", "in_corner")])
+            for mode, program in self._backgrounds.items()
+        }
         self._make_mesh(1 << 18, 1 << 18)
         for name, value in face.items():
             self._set(**{name: value})
 
     def _make_textures(self, noise: np.ndarray, prints: np.ndarray) -> None:
         ctx = self._ctx
-        self._looks = ctx.texture((len(shaders.LOOKS), MAX_ROWS), 4, dtype="f4")
-        self._looks.filter = moderngl.NEAREST, moderngl.NEAREST
         self._noise = ctx.texture(noise.shape[1::-1], 4, (noise * 255).astype(np.uint8))
         self._prints = ctx.texture(prints.shape[1::-1], 4, np.ascontiguousarray(prints))
-        for texture in (self._noise, self._prints):
-            texture.build_mipmaps()
-            texture.filter = moderngl.LINEAR_MIPMAP_NEAREST, moderngl.LINEAR
-        self._textures = {
-            "looks": self._looks,
-            "noise_texture": self._noise,
-            "prints": self._prints,
-        }
+        self._prints.build_mipmaps()
+        self._prints.filter = moderngl.LINEAR_MIPMAP_NEAREST, moderngl.LINEAR
+        self._textures = {"noise_texture": self._noise, "prints": self._prints}
 
     def _make_targets(self) -> None:
         ctx = self._ctx
@@ -163,6 +186,10 @@ class SceneRenderer:
             ctx.texture(self._size, 2, dtype="u1"),
         ]
         self._target = ctx.framebuffer(self._layers, ctx.depth_renderbuffer(self._size))
+        # Backgrounds are smooth: one sample per pixel is enough for them.
+        coarse = self._size[0] // self._samples, self._size[1] // self._samples
+        self._backdrop_layers = [ctx.texture(coarse, 4), ctx.texture(coarse, 1, dtype="f4")]
+        self._backdrop_target = ctx.framebuffer(self._backdrop_layers)
         self._shadow_map = ctx.depth_texture((_SHADOW_SIZE, _SHADOW_SIZE))
         self._shadow_map.compare_func = "<="
         self._shadow_map.repeat_x = self._shadow_map.repeat_y = False
@@ -173,13 +200,14 @@ class SceneRenderer:
         self._capacity = vertices, faces
         self._vertices = self._ctx.buffer(reserve=4 * _FLOATS_PER_VERTEX * vertices)
         self._faces = self._ctx.buffer(reserve=12 * faces)
-        layout = "3f 3f 3f 4f 2f", "in_position", "in_normal", "in_rest", "in_region", "in_owner"
-        self._people_array, self._shadow_array = (
-            self._ctx.vertex_array(
-                program, [(self._vertices, *layout)], self._faces, skip_errors=True
+        self._figure_arrays = {
+            kind: self._ctx.vertex_array(
+                program, [(self._vertices, *_LAYOUT)], self._faces, skip_errors=True
             )
-            for program in (self._people, self._shadow)
-        )
+            for kind, program in self._figures.items()
+        }
+        content = [(self._vertices, f"3f {4 * (_FLOATS_PER_VERTEX - 3)}x", "in_position")]
+        self._shadow_array = self._ctx.vertex_array(self._shadow, content, self._faces)
 
     def _set(self, **uniforms) -> None:
         """Set uniforms in every program that has them."""
@@ -221,37 +249,46 @@ class SceneRenderer:
             ray_from_clip=np.linalg.inv(clip_from_ray).T,
             shadow_strength=float(scene.shadow_strength),
             shadow_texel=1.2 / _SHADOW_SIZE,
-            mode={"panorama": 0, "picture": 1, "room": 2}[scene.mode],
             room=tuple(scene.room),
-            room_row=scene.room_row,
         )
         for unit, (name, texture) in enumerate(self._textures.items()):
             texture.use(unit)
             self._set(**{name: unit})
         self._draw_shadows(scene)
         self._set(projection=projection.T)
+        self._backdrop_target.use()
+        if scene.mode == "room":
+            _set_looks(self._backgrounds["room"], scene.room_looks)
+        self._backdrop_arrays[scene.mode].render(moderngl.TRIANGLES)
         self._target.use()
-        self._ctx.disable(moderngl.CULL_FACE)
         self._target.clear()
-        self._ctx.disable(moderngl.DEPTH_TEST)
-        self._backdrop_array.render(moderngl.TRIANGLES)
-        self._ctx.enable(moderngl.DEPTH_TEST)
-        if len(scene.faces):
-            self._people_array.render(moderngl.TRIANGLES, vertices=3 * len(scene.faces))
-        self._ctx.enable(moderngl.CULL_FACE)
+        self._draw_figures(scene)
         for texture in temporary:
             texture.release()
         return self._read()
 
     def _upload(self, scene: Scene) -> None:
-        if len(scene.vertices) > self._capacity[0] or len(scene.faces) > self._capacity[1]:
-            self._make_mesh(2 * len(scene.vertices), 2 * len(scene.faces))
+        faces = [figure.faces for figure in scene.figures]
+        faces = np.concatenate([np.zeros((0, 3), np.int32), *faces])
+        if len(scene.vertices) > self._capacity[0] or len(faces) > self._capacity[1]:
+            self._make_mesh(2 * len(scene.vertices), 2 * len(faces))
         self._vertices.write(np.ascontiguousarray(scene.vertices, np.float32))
-        self._faces.write(np.ascontiguousarray(scene.faces, np.int32))
-        rows = len(scene.looks)
-        self._looks.write(
-            np.ascontiguousarray(scene.looks, np.float32), (0, 0, len(shaders.LOOKS), rows)
-        )
+        self._faces.write(np.ascontiguousarray(faces, np.int32))
+
+    def _draw_figures(self, scene: Scene) -> None:
+        first = 0
+        for figure in scene.figures:
+            kind = "piece" if figure.kind in shaders.PIECES else figure.kind
+            program = self._figures[kind]
+            _set_looks(program, figure.looks)
+            program["row"].value = figure.number
+            if kind == "piece":  # sheets of cloth, seen from both sides
+                program["piece"].value = shaders.PIECES.index(figure.kind)
+                self._ctx.disable(moderngl.CULL_FACE)
+            count = 3 * len(figure.faces)
+            self._figure_arrays[kind].render(moderngl.TRIANGLES, vertices=count, first=first)
+            self._ctx.enable(moderngl.CULL_FACE)
+            first += count
 
     def _upload_backdrop(self, scene: Scene) -> list[moderngl.Texture]:
         image = scene.backdrop if scene.backdrop is not None else np.zeros((1, 1, 3), np.uint8)
@@ -267,6 +304,7 @@ class SceneRenderer:
             dtype="f4",
         )
         contact.filter = moderngl.LINEAR, moderngl.LINEAR
+        contact.repeat_x = contact.repeat_y = False
         x, z, width, depth = scene.contact_box
         self._set(contact_box=(x, z, 1 / width, 1 / depth))
         self._textures |= {"backdrop": backdrop, "contact_map": contact}
@@ -275,29 +313,33 @@ class SceneRenderer:
     def _draw_shadows(self, scene: Scene) -> None:
         self._shadow_target.use()
         self._shadow_target.clear(depth=1.0)
-        if not len(scene.faces) or not scene.key_color.any():
+        count = sum(3 * len(figure.faces) for figure in scene.figures)
+        if not count or not scene.key_color.any():
             self._set(shadow_matrix=np.eye(4, dtype=np.float32))
             return
-        matrix = shadow_matrix(scene.vertices[:, :3], scene.key_direction)
-        self._set(shadow_matrix=matrix.T, projection=matrix.T)
+        matrix = shadow_matrix(scene.vertices[::5, :3], scene.key_direction)
+        self._set(shadow_matrix=matrix.T)
         self._ctx.disable(moderngl.CULL_FACE)
-        self._shadow_array.render(moderngl.TRIANGLES, vertices=3 * len(scene.faces))
+        self._shadow_array.render(moderngl.TRIANGLES, vertices=count)
+        self._ctx.enable(moderngl.CULL_FACE)
 
     def _read(self) -> Rendering:
         width, height = self._size
-        samples = self._samples
-        shape = height // samples, samples, width // samples, samples
+        coarse = width // self._samples, height // self._samples
         color, geometry, ids = (
             np.frombuffer(layer.read(), dtype).reshape(height, width, -1)
             for layer, dtype in zip(self._layers, (np.uint8, np.float32, np.uint8), strict=True)
         )
-        color = color[..., :3].reshape(*shape, 3).mean((1, 3), dtype=np.float32)
-        middle = slice(samples // 2, None, samples)
-        geometry, ids = geometry[middle, middle], ids[middle, middle]
-        return Rendering(
-            color,
-            geometry[..., 3].copy(),
-            geometry[..., :3].copy(),
-            ids[..., 0].copy(),
-            ids[..., 1].copy(),
+        behind, floor = (
+            np.frombuffer(layer.read(), dtype).reshape(coarse[1], coarse[0], -1)
+            for layer, dtype in zip(self._backdrop_layers, (np.uint8, np.float32), strict=True)
         )
+        # The mean of the samples; its alpha is the share of a pixel that people cover.
+        color = cv2.resize(color, coarse, interpolation=cv2.INTER_AREA).astype(np.float32)
+        alpha = color[..., 3:] / 255
+        color = color[..., :3] + (1 - alpha) * behind[..., :3]
+        middle = slice(self._samples // 2, None, self._samples)
+        geometry, ids = geometry[middle, middle], ids[middle, middle]
+        rows = ids[..., 0].copy()
+        depth = np.where(rows > 0, geometry[..., 3], floor[..., 0])
+        return Rendering(color, depth, geometry[..., :3].copy(), rows, ids[..., 1].copy())

@@ -13,7 +13,6 @@ from scipy.spatial import cKDTree
 
 from romp_core.body import BodyData, BodyModel
 from romp_core.body.joints import SMPL_JOINTS
-from romp_core.render.people_shaders import KINDS
 
 _JOINT = {name: index for index, name in enumerate(SMPL_JOINTS)}
 
@@ -26,7 +25,7 @@ class Piece:
         vertices: (N, 3) metres.
         faces: (F, 3) indices into `vertices`.
         weights: (N, 24) skinning weights.
-        kind: one of `KINDS`.
+        kind: one of `people_shaders.PIECES`.
         along: (N,) where along the piece a vertex lies; the shader cuts lengths by it.
     """
 
@@ -107,7 +106,7 @@ def _skirt(body: _Measures) -> Piece:
         weights[:, _JOINT[f"{side}_hip"]] = follow * share * (1 - bend)
         weights[:, _JOINT[f"{side}_knee"]] = follow * share * bend
     along = (waist - y) / (waist - heights[-1])
-    return Piece(vertices, _grid_faces(22, 40, True), weights, "SKIRT_PIECE", along)
+    return Piece(vertices, _grid_faces(22, 40, True), weights, "skirt", along)
 
 
 def _long_hair(body: _Measures) -> Piece:
@@ -134,7 +133,7 @@ def _long_hair(body: _Measures) -> Piece:
     weights[:, _JOINT["neck"]] = 2 * fall * (1 - fall)
     weights[:, _JOINT["spine3"]] = fall**2
     along = np.repeat(np.linspace(0, 1, 18), 26)
-    return Piece(vertices, _grid_faces(18, 26, False), weights, "HAIR_PIECE", along)
+    return Piece(vertices, _grid_faces(18, 26, False), weights, "hair", along)
 
 
 def _ellipsoid(center: np.ndarray, radii: np.ndarray, squareness: float = 1.0) -> tuple:
@@ -176,21 +175,21 @@ def _hat(body: _Measures) -> Piece:
     vertices = body.head_center + radius * np.concatenate(rings)
     along = np.repeat(np.concatenate([np.linspace(0, 0.95, 8), np.linspace(1.05, 2, 5)]), 28)
     faces = _grid_faces(13, 28, True)
-    return Piece(vertices, faces, _rigid(vertices, head=1.0), "HAT_PIECE", along)
+    return Piece(vertices, faces, _rigid(vertices, head=1.0), "hat", along)
 
 
 def _bun(body: _Measures) -> Piece:
     center = body.head_center + body.head_radius * np.array([0, 0.35, -1.15])
     vertices, faces = _ellipsoid(center, body.head_radius * np.array([0.45, 0.45, 0.4]))
     weights = _rigid(vertices, head=1.0)
-    return Piece(vertices, faces, weights, "HAIR_PIECE", np.zeros(len(vertices)))
+    return Piece(vertices, faces, weights, "hair", np.zeros(len(vertices)))
 
 
 def _ponytail(body: _Measures) -> Piece:
     center = body.head_center + body.head_radius * np.array([0, -0.75, -1.3])
     vertices, faces = _ellipsoid(center, body.head_radius * np.array([0.28, 1.3, 0.3]))
     weights = _rigid(vertices, head=0.8, neck=0.2)
-    return Piece(vertices, faces, weights, "HAIR_PIECE", np.zeros(len(vertices)))
+    return Piece(vertices, faces, weights, "hair", np.zeros(len(vertices)))
 
 
 def _backpack(body: _Measures) -> Piece:
@@ -199,7 +198,7 @@ def _backpack(body: _Measures) -> Piece:
     center = np.array([0.0, chest[1] + 0.02, back - 0.07])
     vertices, faces = _ellipsoid(center, np.array([0.15, 0.23, 0.09]), 0.6)
     weights = _rigid(vertices, spine3=0.7, spine2=0.3)
-    return Piece(vertices, faces, weights, "BAG_PIECE", np.zeros(len(vertices)))
+    return Piece(vertices, faces, weights, "bag", np.zeros(len(vertices)))
 
 
 def _hand_bag(body: _Measures) -> Piece:
@@ -207,7 +206,7 @@ def _hand_bag(body: _Measures) -> Piece:
     tip = body.vertices[body.vertices[:, 0].argmax()]
     vertices, faces = _ellipsoid(tip + [0.11, 0, 0], np.array([0.16, 0.05, 0.18]), 0.5)
     weights = _rigid(vertices, left_wrist=1.0)
-    return Piece(vertices, faces, weights, "BAG_PIECE", np.zeros(len(vertices)))
+    return Piece(vertices, faces, weights, "bag", np.zeros(len(vertices)))
 
 
 _MAKERS = {
@@ -252,8 +251,9 @@ class DressedBody:
         body_vertex_count: the first so many vertices are the body's.
         body_faces: (F, 3) the body's triangles.
         piece_faces: triangles of each piece of the wardrobe, by name.
-        static: (V, 9) float32, what the shaders want to know of each vertex: rest position,
-            region (arm, leg, trunk, kind), 0, body part (joint number + 1).
+        piece_kinds: of each piece, the `people_shaders.PIECES` that it is drawn as.
+        static: (V, 7) float32, what the shaders want to know of each vertex: rest position,
+            region (arm, leg, trunk), body part (joint number + 1).
         head_center, head_radius: of the rest pose, metres.
         landmarks: rest positions (L, 3) of all joints by name.
     """
@@ -269,6 +269,7 @@ class DressedBody:
         for name, piece in pieces.items():
             self.piece_faces[name] = (piece.faces + start).astype(np.int32)
             start += len(piece.vertices)
+        self.piece_kinds = {name: piece.kind for name, piece in pieces.items()}
         self.model = BodyModel(_extended(data, list(pieces.values())))
         self.static = self._static(body, list(pieces.values()))
         joints = np.concatenate([body.joints, data.landmark_regressor @ data.v_template])
@@ -276,23 +277,10 @@ class DressedBody:
 
     @staticmethod
     def _static(body: _Measures, pieces: list[Piece]) -> np.ndarray:
-        blocks = [
-            np.column_stack(
-                [
-                    body.vertices,
-                    _regions(body),
-                    np.zeros((len(body.parts), 2)),
-                    body.parts + 1,
-                ]
-            )
-        ]
+        blocks = [np.column_stack([body.vertices, _regions(body), body.parts + 1])]
         for piece in pieces:
-            along = piece.along
-            region = np.column_stack(
-                [along, along, along, np.full(len(along), KINDS.index(piece.kind))]
-            )
-            parts = piece.weights.argmax(1) + 1
-            blocks.append(np.column_stack([piece.vertices, region, np.zeros(len(along)), parts]))
+            region = np.repeat(piece.along[:, None], 3, 1)
+            blocks.append(np.column_stack([piece.vertices, region, piece.weights.argmax(1) + 1]))
         return np.concatenate(blocks).astype(np.float32)
 
 

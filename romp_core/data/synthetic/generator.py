@@ -17,7 +17,7 @@ from romp_core.data.synthetic.people import People, Tailor
 from romp_core.data.synthetic.poses import PoseSampler, load_poses
 from romp_core.data.synthetic.sensor import ambient_occlusion, photograph
 from romp_core.data.synthetic.textures import fractal_noise, print_atlas
-from romp_core.render.people_scene import MAX_ROWS, Rendering, Scene, SceneRenderer
+from romp_core.render.people_scene import Figure, Rendering, Scene, SceneRenderer
 from romp_core.render.people_shaders import LOOKS
 
 _TEXTURE_SEED = 5
@@ -112,7 +112,7 @@ class SyntheticPeople:
             for _ in range(rng.integers(1, 5)):
                 depth = rng.uniform(2, 12)
                 things.append(objects.obstacle(rng, np.array([rng.normal(0, 0.5) * depth, depth])))
-        return things[: MAX_ROWS - 1 - len(people.outfits)]
+        return things
 
     @staticmethod
     def _to_world(points: np.ndarray, camera: Camera) -> np.ndarray:
@@ -133,14 +133,11 @@ class SyntheticPeople:
         panorama_from_world = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]]) @ np.diag([mirror, 1, 1])
         panorama_from_optical = panorama_from_world @ camera.world_from_optical
         contact, box = self._contact(people, things, camera)
-        vertices, faces, looks = self._geometry(people, things, camera)
-        room_row = len(looks)
-        looks = np.concatenate([looks, self._room_looks(rng)[None]])
+        vertices, figures = self._geometry(people, things, camera)
         farthest = max([4.0, *(people.translation[:, 2] + 1.0)])
         return Scene(
             vertices,
-            faces,
-            looks,
+            figures,
             light.irradiance,
             panorama_from_optical,
             camera.world_from_optical,
@@ -154,7 +151,7 @@ class SyntheticPeople:
                 max(camera.elevation + 0.4, rng.uniform(2.3, 4.5)),
                 farthest + rng.uniform(0.5, 5),
             ),
-            room_row,
+            self._room_looks(rng),
             contact,
             box,
             rng.uniform(0.7, 1.0),
@@ -227,31 +224,28 @@ class SyntheticPeople:
 
     def _geometry(
         self, people: People, things: list[objects.Thing], camera: Camera
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Vertices (N, 15), faces (F, 3) and looks (R, ...) of people, then things."""
+    ) -> tuple[np.ndarray, list[Figure]]:
+        """Vertices (N, 13) of people, then things, and what is drawn with them."""
         body, count = self.body, len(people.outfits)
         number = len(body.static)
-        block = np.empty((count, number, 15), np.float32)
-        block[..., :3], block[..., 3:6], block[..., 6:] = (
-            people.vertices,
-            people.normals,
-            body.static,
-        )
-        block[..., 13] = np.arange(count)[:, None]
-        vertices, faces, looks = [block.reshape(-1, 15)], [np.zeros((0, 3), np.int32)], []
-        for row, outfit in enumerate(people.outfits):
-            faces.append(body.body_faces + row * number)
-            faces += [body.piece_faces[name] + row * number for name in outfit.pieces]
-            looks.append(outfit.columns)
+        block = np.empty((count, number, 13), np.float32)
+        block[..., :3], block[..., 3:6] = people.vertices, people.normals
+        block[..., 6:] = body.static
+        vertices, figures = [block.reshape(-1, 13)], []
+        for row in np.argsort(people.translation[:, 2]):
+            outfit, start = people.outfits[row], row * number
+            worn = [("body", body.body_faces)]
+            worn += [(body.piece_kinds[name], body.piece_faces[name]) for name in outfit.pieces]
+            figures += [
+                Figure(kind, row + 1, outfit.columns, faces + start) for kind, faces in worn
+            ]
         start = count * number
-        for row, thing in enumerate(things, count):
+        for thing in things:
             moving = [camera.to_optical(thing.vertices), thing.normals @ camera.world_from_optical]
-            vertices.append(np.column_stack([*moving, objects.static_attributes(thing, row)]))
-            faces.append(thing.faces + start)
-            looks.append(thing.columns)
+            vertices.append(np.column_stack([*moving, objects.static_attributes(thing)]))
+            figures.append(Figure("object", objects.OBJECT, thing.looks, thing.faces + start))
             start += len(thing.vertices)
-        looks = np.stack(looks) if looks else np.zeros((0, len(LOOKS), 4), np.float32)
-        return np.concatenate(vertices).astype(np.float32), np.concatenate(faces), looks
+        return np.concatenate(vertices).astype(np.float32), figures
 
     def _render(self, scene: Scene, camera: Camera) -> Rendering:
         if self._renderer is None:

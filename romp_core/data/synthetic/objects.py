@@ -5,7 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from romp_core.data.synthetic.outfit import cloth_color, linear
-from romp_core.render.people_shaders import KINDS, LOOKS
+from romp_core.render.people_shaders import LOOKS
+
+OBJECT = 255
+"""Stands for objects where people have their number, and joints theirs."""
 
 _CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float64)
 # Two triangles per side, outside seen counter-clockwise, and the sides' normals.
@@ -27,14 +30,14 @@ class Thing:
         vertices, normals: (N, 3) in the world frame, metres.
         rest: (N, 3) coordinates that its pattern is painted in, metres.
         faces: (F, 3).
-        columns: its row of the `looks` texture.
+        looks: (len(LOOKS), 4) float32, for the shader.
     """
 
     vertices: np.ndarray
     normals: np.ndarray
     rest: np.ndarray
     faces: np.ndarray
-    columns: np.ndarray
+    looks: np.ndarray
 
 
 def _random_looks(rng: np.random.Generator) -> np.ndarray:
@@ -115,9 +118,8 @@ def obstacle(rng: np.random.Generator, spot: np.ndarray) -> Thing:
     return _thing(rng, parts, spot, heading)
 
 
-def static_attributes(thing: Thing, row: int) -> np.ndarray:
-    """(N, 9) what the shaders want of each vertex: rest position, region, row and part."""
-    block = np.zeros((len(thing.rest), 9), np.float32)
-    block[:, :3] = thing.rest
-    block[:, 6], block[:, 7], block[:, 8] = KINDS.index("OBJECT"), row, 255
+def static_attributes(thing: Thing) -> np.ndarray:
+    """(N, 7) what the shaders want of each vertex: rest position, no region, part 255."""
+    block = np.zeros((len(thing.rest), 7), np.float32)
+    block[:, :3], block[:, 6] = thing.rest, OBJECT
     return block

@@ -1,0 +1,1 @@
+"""Readers: the official files of public data sets as `Sample` records."""
