@@ -14,6 +14,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "predict": ("predict:predict", "people in images, folders and videos: overlays and .npz"),
     "convert body": ("convert:body", "a SMPL body file into a compact, safe .npz"),
     "convert weights": ("convert:weights", "published weights into this package's own format"),
+    "render-dataset": ("render_dataset:render_dataset", "annotated synthetic people, to disk"),
+    "train": ("train:train", "train or fine-tune a network from a YAML configuration"),
+    "evaluate": ("evaluate:evaluate", "how well a network finds and poses people of a data set"),
 }
 """Function (module:name within `romp_core.commands`) and summary of each command."""
 

@@ -1,0 +1,1 @@
+"""Evaluation: metrics, matching, protocols and reports."""

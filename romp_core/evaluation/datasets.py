@@ -1,0 +1,142 @@
+"""What can be evaluated by name: data sets, each with its protocols."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from romp_core.body.joints import JOINT_SETS
+from romp_core.data.readers.coco import coco_style
+from romp_core.data.readers.mpi_inf_3dhp import mpi_inf_3dhp_npz
+from romp_core.data.readers.mpii import mpii_json
+from romp_core.data.readers.records import Problems
+from romp_core.data.sample import Sample
+from romp_core.errors import ConfigError, DataError
+from romp_core.evaluation import protocols
+from romp_core.evaluation.protocols import Protocol
+from romp_core.evaluation.runner import DataSet
+
+DEFAULT = "default"
+
+
+class Evaluation(NamedTuple):
+    """A protocol, and how its pictures are opened.
+
+    Attributes:
+        protocol: what counts.
+        reader: opens the data sets at a root.
+        needs_root: whether there is nothing without a root.
+    """
+
+    protocol: Protocol
+    reader: Callable[[Path | None], Sequence[DataSet]]
+    needs_root: bool = True
+
+    def open(self, root: Path | None) -> Sequence[DataSet]:
+        """The data sets at a root.
+
+        Raises:
+            ConfigError: a root is needed, and None is given.
+            FileNotFoundError, DataError: it is another folder, or the files are damaged.
+        """
+        if root is None and self.needs_root:
+            raise ConfigError("this data set has files of its own: say where with --root FOLDER")
+        if root is not None and not root.is_dir():
+            raise FileNotFoundError(f"there is no folder {root}; the root is the data set's folder")
+        return self.reader(root)
+
+
+class SyntheticSet:
+    """Synthetic pictures with what evaluation asks of a data set.
+
+    Args:
+        root: folder that holds `poses/cmu_poses.npz` and `panoramas`. Where either is missing,
+            poses are made up, or backgrounds are rooms and noise: another set, and said to be so.
+        preset: see `romp_core.data.synthetic.preset`.
+        size: side of the pictures in pixels.
+    """
+
+    keypoints = JOINT_SETS["coco17"]
+    everybody_annotated = True
+
+    def __init__(self, root: Path | None, preset: str = "held_out", size: int = 512):
+        # Rendering needs OpenGL, which other data sets do without.
+        from romp_core.data import synthetic
+
+        self.name = f"synthetic {preset}"
+        self.problems = Problems()
+        base = synthetic.SyntheticConfig(
+            height=size,
+            width=size,
+            poses=self._part(root, "poses/cmu_poses.npz"),
+            panoramas=self._part(root, "panoramas"),
+            length=1000,
+        )
+        config, seed = synthetic.preset(preset, base)
+        self._pictures = synthetic.SyntheticPeople(config, seed)
+
+    def _part(self, root: Path | None, name: str) -> Path | None:
+        path = None if root is None else root / name
+        if path is None or not path.exists():
+            self.problems.add("missing parts of the synthetic set", name)
+            return None
+        return path
+
+    def __len__(self) -> int:
+        return len(self._pictures)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self._pictures[index]
+
+    def group(self, index: int) -> str:
+        """The set's name: there is only one group."""
+        return self.name
+
+
+def sample_photographs(root: Path) -> list[DataSet]:
+    """The few photographs with their original annotations, of those data sets that are there.
+
+    Args:
+        root: folder that holds `coco`, `crowdpose`, `mpii` and `mpi_inf_3dhp`.
+
+    Raises:
+        DataError: none of them is there.
+    """
+    openers: dict[str, Callable[[Path], DataSet]] = {
+        "coco": lambda f: coco_style(f / "test_coco.json", f, name="coco"),
+        "crowdpose": lambda f: coco_style(
+            f / "test_crowdpose.json", f, JOINT_SETS["crowdpose14"], "crowdpose"
+        ),
+        "mpii": lambda f: mpii_json(f / "test_mpii.json", f),
+        "mpi_inf_3dhp": lambda f: mpi_inf_3dhp_npz(f / "test_3dhp_test.npz", f),
+    }
+    there = [name for name in openers if (root / name).is_dir()]
+    if not there:
+        raise DataError(f"{root} holds none of the folders {', '.join(openers)}")
+    return [openers[name](root / name) for name in there]
+
+
+EVALUATIONS: dict[str, dict[str, Evaluation]] = {
+    "synthetic": {
+        DEFAULT: Evaluation(protocols.SYNTHETIC, lambda r: [SyntheticSet(r)], False),
+        "crowd": Evaluation(protocols.SYNTHETIC, lambda r: [SyntheticSet(r, "crowd")], False),
+    },
+    "samples": {DEFAULT: Evaluation(protocols.PHOTOGRAPHS, sample_photographs)},
+}
+"""{data set: {protocol: evaluation}}."""
+
+
+def find_evaluation(dataset: str, protocol: str | None) -> Evaluation:
+    """The evaluation of that name.
+
+    Raises:
+        ConfigError: there is none; the message lists what there is.
+    """
+    if dataset not in EVALUATIONS:
+        raise ConfigError(
+            f"dataset is {dataset!r}; expected one of {', '.join(sorted(EVALUATIONS))}"
+        )
+    known = EVALUATIONS[dataset]
+    name = next(iter(known)) if protocol is None else protocol
+    if name not in known:
+        raise ConfigError(f"protocol is {name!r}; {dataset} has {', '.join(known)}")
+    return known[name]

@@ -1,0 +1,215 @@
+"""Running a network over a data set: in batches, over several processes, and to be continued."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol as Interface
+
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress
+
+from romp_core.body.model import BodyModel
+from romp_core.data.readers.records import Problems
+from romp_core.data.sample import Sample
+from romp_core.errors import DataError, ImageError
+from romp_core.evaluation.protocols import Protocol
+from romp_core.evaluation.scoring import PictureResult, Scorer
+from romp_core.people import People
+
+RESULTS_FILE = "pictures.jsonl"
+
+
+class Predictor(Interface):
+    """What is evaluated: a `Romp`, or anything that predicts like one."""
+
+    body: BodyModel
+
+    def predict_batch(
+        self, images: Sequence[np.ndarray], intrinsics: Sequence[np.ndarray | None]
+    ) -> list[People]:
+        """People per image."""
+
+
+class DataSet(Interface):
+    """What it is evaluated on; see `RecordSet` for the meaning of the attributes."""
+
+    name: str
+    keypoints: tuple[str, ...]
+    everybody_annotated: bool
+    problems: Problems
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Sample: ...
+
+    def group(self, index: int) -> str:
+        """What the report groups picture `index` under."""
+
+
+@dataclass
+class Picture:
+    """A picture while it is evaluated."""
+
+    index: int
+    group: str
+    sample: Sample
+    people: People
+    result: PictureResult
+    keypoints: tuple[str, ...]
+
+
+class Evaluator:
+    """Evaluates one network on data sets under one protocol.
+
+    Args:
+        predictor: the network.
+        datasets: their pictures are numbered through, in this order.
+        protocol: what counts.
+        count: only so many pictures, spread evenly; None takes all.
+        batch: pictures per forward pass.
+        part: which share of the pictures this process takes, and of how many.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        datasets: Sequence[DataSet],
+        protocol: Protocol,
+        *,
+        count: int | None = None,
+        batch: int = 8,
+        part: tuple[int, int] = (0, 1),
+    ):
+        self.predictor, self.batch = predictor, batch
+        self.scorers = {
+            id(dataset): Scorer(
+                predictor.body, protocol, dataset.keypoints, dataset.everybody_annotated
+            )
+            for dataset in datasets
+        }
+        self.pictures = [(dataset, index) for dataset in datasets for index in range(len(dataset))]
+        # One thread, and always the same: it holds the OpenGL context of synthetic pictures.
+        self._reader = ThreadPoolExecutor(1)
+        rank, world = part
+        self._jobs = _spread(len(self.pictures), count)[rank::world]
+
+    def __len__(self) -> int:
+        """Number of pictures of this process."""
+        return len(self._jobs)
+
+    def run(self, skip: Iterable[int] = ()) -> Iterator[Picture]:
+        """Every picture with its result, in order, with a progress bar.
+
+        Pictures that cannot be read are counted and named in their data set's `problems`.
+
+        Args:
+            skip: numbers of pictures that need no evaluation any more.
+        """
+        done = set(skip)
+        jobs = [job for job in self._jobs if job not in done]
+        with Progress(console=Console(stderr=True)) as progress:
+            task = progress.add_task("evaluate", total=len(self._jobs))
+            progress.advance(task, len(self._jobs) - len(jobs))
+            for chunk, samples in self._loaded(jobs):
+                yield from self._evaluate(samples)
+                progress.advance(task, len(chunk))
+
+    def one(self, index: int) -> Picture:
+        """A single picture, by its number."""
+        sample = self._reader.submit(self._sample, index).result()
+        return next(self._evaluate([(index, sample)]))
+
+    def _loaded(self, jobs: Sequence[int]) -> Iterator[tuple[list[int], list[tuple[int, Sample]]]]:
+        """Chunks of pictures; the next is read while this one is evaluated."""
+        chunks = [
+            list(jobs[start : start + self.batch]) for start in range(0, len(jobs), self.batch)
+        ]
+        waiting = [self._reader.submit(self._read, chunk) for chunk in chunks[:1]]
+        for position, chunk in enumerate(chunks):
+            samples = waiting.pop().result()
+            waiting += [self._reader.submit(self._read, c) for c in chunks[position + 1 :][:1]]
+            yield chunk, samples
+
+    def _read(self, chunk: Sequence[int]) -> list[tuple[int, Sample]]:
+        samples = []
+        for index in chunk:
+            try:
+                samples.append((index, self._sample(index)))
+            except (ImageError, FileNotFoundError) as error:
+                self.pictures[index][0].problems.add("unreadable images", str(error))
+        return samples
+
+    def _sample(self, index: int) -> Sample:
+        dataset, local = self.pictures[index]
+        return dataset[local]
+
+    def _evaluate(self, samples: Sequence[tuple[int, Sample]]) -> Iterator[Picture]:
+        if not samples:
+            return
+        predicted = self.predictor.predict_batch(
+            [sample.image for _, sample in samples], [sample.intrinsics for _, sample in samples]
+        )
+        for (index, sample), people in zip(samples, predicted, strict=True):
+            dataset, local = self.pictures[index]
+            group = dataset.group(local)
+            result = self.scorers[id(dataset)](index, group, sample, people)
+            yield Picture(index, group, sample, people, result, dataset.keypoints)
+
+
+def _spread(total: int, count: int | None) -> list[int]:
+    if count is None or count >= total:
+        return list(range(total))
+    return np.linspace(0, total - 1, count).round().astype(int).tolist()
+
+
+class ResultFile:
+    """Results on disk, one JSON line per picture, so that an interrupted run can go on.
+
+    Args:
+        path: the file; its first line tells what was evaluated.
+        settings: what must be equal for results to belong together.
+    """
+
+    def __init__(self, path: Path, settings: dict[str, str | int | float | None]):
+        self.path, self.settings = path, settings
+
+    def resume(self) -> list[PictureResult]:
+        """Results of an earlier run with the same settings; the file is made ready for more.
+
+        A last line that was cut off by the interruption is dropped.
+
+        Raises:
+            DataError: the file holds results of another evaluation.
+        """
+        kept: list[PictureResult] = []
+        if self.path.is_file():
+            lines = self.path.read_text().splitlines()
+            head = _json(lines[0]) if lines else None
+            if head is not None and head != self.settings:
+                different = [k for k in self.settings if head.get(k) != self.settings[k]]
+                raise DataError(
+                    f"{self.path} holds results with another {', '.join(different)}; choose "
+                    "another folder, or remove the file"
+                )
+            contents = [_json(line) for line in lines[1:]]
+            kept = [PictureResult.from_json(content) for content in contents if content]
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.write_text(json.dumps(self.settings) + "\n")
+        for result in kept:
+            self.add(result)
+        return kept
+
+    def add(self, result: PictureResult) -> None:
+        """Append one picture."""
+        with self.path.open("a") as file:
+            file.write(json.dumps(result.to_json()) + "\n")
+
+
+def _json(line: str) -> dict | None:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
