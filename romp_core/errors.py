@@ -31,3 +31,7 @@ class DataError(RompError, ValueError):
 
 class RendererError(RompError, RuntimeError):
     """No off-screen OpenGL context can be had."""
+
+
+class TrainingError(RompError, RuntimeError):
+    """A training run that cannot go on."""

@@ -10,8 +10,12 @@ import torch
 from torch import Tensor
 
 MINIMUM_RADIUS, RADIUS_RANGE = 2.0, 5.0
-TORSO = ("neck", "left_shoulder", "right_shoulder", "pelvis", "left_hip", "right_hip")
-"""Joints whose mean is the body center where any of them is visible (paper, section 3.2)."""
+TORSO = (
+    "neck", "left_shoulder", "right_shoulder", "pelvis", "left_hip", "right_hip",
+    "left_hip_lsp", "right_hip_lsp",
+)  # fmt: skip
+"""Joints whose mean is the body center where any of them is visible (paper, section 3.2); the
+last two are the hips as 2D data sets label them."""
 
 
 def body_centers(points: Tensor, visible: Tensor, torso: Tensor) -> Tensor:

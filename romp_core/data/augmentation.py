@@ -50,7 +50,8 @@ class AugmentationConfig:
 
 
 NO_AUGMENTATION = AugmentationConfig(
-    flip=0, rotate=0, crop=0, zoom=(1, 1), shift=0, color=0, gray=0, blur=0, noise=0, jpeg=0, occlude=0
+    flip=0, rotate=0, crop=0, zoom=(1, 1), shift=0,
+    color=0, gray=0, blur=0, noise=0, jpeg=0, occlude=0,
 )  # fmt: skip
 """Whole pictures, as inference sees them."""
 

@@ -1,0 +1,1 @@
+"""Training: losses, targets, the Lightning module. Nothing else of `romp_core` imports this."""

@@ -1,0 +1,161 @@
+"""What a training run is made of; the YAML files in config/training have this form."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from romp_core.data.augmentation import AugmentationConfig
+from romp_core.errors import ConfigError
+from romp_core.network import NetworkConfig
+from romp_core.training.losses import LossWeights
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """One data set of the mix.
+
+    Attributes:
+        name: `synthetic`, `rendered` (pictures that `romp-core render-dataset` wrote), or a data
+            set that `romp_core.data.readers` reads.
+        probability: how often a sample is drawn from it, relative to the others.
+        options: what the data set is made with, such as `root`; see docs/training.md.
+    """
+
+    name: str
+    probability: float = 1.0
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """How long, how fast, on what.
+
+    Attributes:
+        epochs: number of epochs; a checkpoint is written after each.
+        steps_per_epoch: optimizer steps per epoch.
+        batch_size: pictures per step and process.
+        optimizer: `adam` (the paper's) or `adamw`.
+        learning_rate: peak, reached after `warmup_steps` and brought to zero along a cosine
+            (`constant`: kept).
+        decay: `cosine` or `constant`.
+        warmup_steps: steps of linear rise.
+        weight_decay: of the optimizer.
+        backbone_rate: learning rate of the backbone's pretrained layers over the others'; 0
+            freezes them.
+        gradient_clip: largest norm of the gradient.
+        crop: probability of single-person crops in the first half of the epochs, and in the
+            second (the paper: 0.1, then 0.6).
+        averaging: decay of the exponential moving average of the weights.
+        workers: processes that make samples.
+        precision: Lightning's: `32-true`, `bf16-mixed` or `16-mixed`.
+    """
+
+    epochs: int = 120
+    steps_per_epoch: int = 1000
+    batch_size: int = 64
+    optimizer: str = "adam"
+    learning_rate: float = 5e-5
+    decay: str = "constant"
+    warmup_steps: int = 0
+    weight_decay: float = 1e-6
+    backbone_rate: float = 1.0
+    gradient_clip: float = 10.0
+    crop: tuple[float, float] = (0.1, 0.6)
+    averaging: float = 0.999
+    workers: int = 8
+    precision: str = "bf16-mixed"
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """A training run.
+
+    Attributes:
+        network: the architecture.
+        data: data sets, mixed by probability.
+        output: folder of checkpoints, logs and `weights.safetensors`.
+        size: side of the training pictures in pixels; inference takes `network.input_size`.
+        body: "open", or a body file; betas belong to it.
+        root_align: subtract the body's root before projection.
+        car_gamma: strength of the collision-aware representation; 0 switches it off.
+        keypoints_by_box: measure projected joints in units of a person's size instead of the
+            picture's, so that small people count as much as large ones.
+        losses: weights.
+        prior: .npz or .pkl of the pose prior; "open" for the package's own, null for none.
+        schedule: how long, how fast.
+        augmentation: what is done to samples.
+        initial: weights to start from: "movenet:PATH" (the `mobilenet` backbone only), or a
+            file that `romp_core.load` reads; null starts from random numbers.
+        seed: of everything random.
+    """
+
+    network: NetworkConfig
+    data: list[DataConfig]
+    output: Path = Path("runs/training")
+    size: int = 512
+    body: str = "open"
+    root_align: bool = True
+    car_gamma: float = 0.2
+    keypoints_by_box: bool = False
+    losses: LossWeights = field(default_factory=LossWeights)
+    prior: str | None = "open"
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    initial: str | None = None
+    seed: int = 0
+
+
+def read_config(path: str | Path, changes: list[str] | None = None) -> TrainingConfig:
+    """A training configuration from YAML.
+
+    Args:
+        path: the file.
+        changes: `a.b=c` each: what to set differently; values are YAML.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ConfigError: not YAML, an unknown key, or a value of the wrong type.
+    """
+    from jsonargparse import ArgumentError, ArgumentParser
+
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"configuration {path} does not exist")
+    try:
+        content = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} holds no mapping; expected keys such as network and data")
+    for change in changes or []:
+        _apply(content, change)
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--run", type=TrainingConfig)
+    try:
+        return parser.instantiate_classes(parser.parse_object({"run": content})).run
+    except (ArgumentError, TypeError, ValueError) as error:
+        reason = str(error).replace("run.", "").replace('"run"', path.name)
+        raise ConfigError(f"{path}: {' '.join(reason.split())}") from error
+
+
+def _apply(content: dict[str, Any], change: str) -> None:
+    key, separator, value = change.partition("=")
+    if not separator or not key:
+        raise ConfigError(f"--set {change!r}: expected KEY=VALUE, such as schedule.epochs=10")
+    *parents, last = key.split(".")
+    place: Any = content
+    for parent in parents:
+        if isinstance(place, list):
+            place = place[int(parent)] if parent.isdecimal() and int(parent) < len(place) else None
+        else:
+            place = place.setdefault(parent, {})
+        if not isinstance(place, dict | list):
+            raise ConfigError(f"--set {change!r}: {parent!r} has nothing below it")
+    if isinstance(place, list):
+        if not last.isdecimal() or int(last) >= len(place):
+            raise ConfigError(f"--set {change!r}: the list has {len(place)} entries")
+        place[int(last)] = yaml.safe_load(value)
+    else:
+        place[last] = yaml.safe_load(value)

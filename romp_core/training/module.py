@@ -1,0 +1,139 @@
+"""The Lightning module: maps to losses."""
+
+from collections.abc import Callable
+
+import torch
+import torch.distributed as dist
+from lightning.pytorch import LightningModule
+from torch import Tensor
+
+from romp_core.body.joints import JOINTS_71
+from romp_core.body.model import BodyModel
+from romp_core.errors import TrainingError
+from romp_core.mesh_parameters import Bodies, MeshDecoder
+from romp_core.network import RompNetwork
+from romp_core.training import losses
+from romp_core.training.batch import Batch
+from romp_core.training.config import TrainingConfig
+from romp_core.training.schedule import make_optimizer
+from romp_core.training.targets import answering_cells, center_targets
+
+ROOT_NAMES = ("right_hip_lsp", "left_hip_lsp")
+_MINIMUM_BOX = 0.05  # of the picture's half side: distances within tinier people count no more
+
+
+class RompTraining(LightningModule):
+    """Learns the network's weights; everything after the maps is what inference uses.
+
+    Args:
+        network: the network.
+        body: the body that betas belong to.
+        config: the run.
+        prior: pose prior, (K, 69) axis-angle -> (K,); None leaves it out.
+    """
+
+    def __init__(
+        self,
+        network: RompNetwork,
+        body: BodyModel,
+        config: TrainingConfig,
+        prior: Callable[[Tensor], Tensor] | None = None,
+    ):
+        super().__init__()
+        self.network = network.to(memory_format=torch.channels_last)
+        self.decoder = MeshDecoder(body, root_align=config.root_align)
+        self.config = config
+        self.prior = prior
+        # Annotations come for the 71 joints; a body may have fewer.
+        self._joints = [JOINTS_71.index(name) for name in body.joint_names]
+        root = torch.tensor([name in ROOT_NAMES for name in body.joint_names])
+        self.register_buffer("_root", root, persistent=False)
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        """The weighted sum of the losses of one batch."""
+        parts = self.losses(batch)
+        weights = self.config.losses
+        total = torch.stack([getattr(weights, name) * value for name, value in parts.items()]).sum()
+        if not torch.isfinite(total):
+            self._stop(batch, parts)
+        for name, value in parts.items():
+            self.log(f"loss/{name}", value, batch_size=len(batch.images))
+        self.log("loss", total, prog_bar=True, batch_size=len(batch.images))
+        return total
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Unweighted losses by name of `LossWeights`, means over the people of all processes."""
+        images = batch.images.float().to(memory_format=torch.channels_last)
+        maps = self.network(images)
+        center_map = maps.center_map.float()
+        size = center_map.shape[-1]
+        heat, judged, centers, radii = center_targets(batch, size, self.config.car_gamma)
+        focal, count = losses.center_focal_loss(center_map[:, 0], heat, judged)
+        cells = answering_cells(center_map, centers, radii, 2 * centers.shape[1])
+        channels = maps.params_map.shape[1]
+        params = maps.params_map.flatten(2).gather(2, cells[:, None].expand(-1, channels, -1))
+        params = params.transpose(1, 2)[batch.valid].float()
+        bodies = self.decoder(params, with_vertices=False)
+        result = {"center": _mean(focal, count)}
+        return result | self._people_losses(batch, bodies)
+
+    def _people_losses(self, batch: Batch, bodies: Bodies) -> dict[str, Tensor]:
+        valid = batch.valid
+
+        def annotated(values: Tensor) -> Tensor:
+            return values[valid][:, self._joints]
+
+        has_pose, has_betas = batch.has_pose[valid], batch.has_betas[valid]
+        known, labeled = annotated(batch.has_joints), annotated(batch.labeled)
+        joints, keypoints = annotated(batch.joints), annotated(batch.keypoints)
+        # Hands are never predicted.
+        rotations = losses.rotation_loss(bodies.rotations[:, :22], batch.rotations[valid][:, :22])
+        scale = (batch.diagonals[valid] / 2).clamp(min=_MINIMUM_BOX)
+        parts = {
+            "pose": (rotations, has_pose),
+            "betas": (losses.betas_loss(bodies.betas, batch.betas[valid]), has_betas),
+            "joints": (
+                losses.joints_loss(bodies.joints, joints, known, self._root),
+                known.any(-1),
+            ),
+            "aligned_joints": (
+                losses.aligned_joints_loss(bodies.joints, joints, known),
+                known.sum(-1) >= 4,
+            ),
+            "keypoints": (
+                losses.keypoints_loss(
+                    bodies.projected,
+                    keypoints,
+                    labeled,
+                    scale if self.config.keypoints_by_box else 1.0,
+                ),
+                labeled.any(-1),
+            ),
+        }
+        if self.prior is not None:
+            cost = self.prior(bodies.rotations)
+            parts["prior"] = (cost, torch.ones_like(has_pose))
+        return {name: _mean(value * mask, mask) for name, (value, mask) in parts.items()}
+
+    def configure_optimizers(self) -> dict:
+        """Adam or AdamW with the schedule's rates."""
+        return make_optimizer(self.network, self.config.schedule)
+
+    def _stop(self, batch: Batch, parts: dict[str, Tensor]) -> None:
+        path = self.config.output / "stopped.ckpt"
+        self.trainer.save_checkpoint(path)
+        broken = [name for name, value in parts.items() if not torch.isfinite(value)]
+        raise TrainingError(
+            f"the loss is no longer finite ({', '.join(broken)}) at step {self.global_step}, "
+            f"samples {', '.join(batch.sources)}; the state before it is in {path}. Look at these "
+            "samples, or lower schedule.learning_rate"
+        )
+
+
+def _mean(values: Tensor, counts: Tensor) -> Tensor:
+    """Sum over sum of counts, so that averaging gradients over processes gives the true mean."""
+    total = counts.sum().to(values.dtype)
+    if dist.is_available() and dist.is_initialized():
+        dist.all_reduce(total)
+        total = total / dist.get_world_size()
+    return values.sum() / total.clamp(min=1)

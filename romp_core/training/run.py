@@ -1,0 +1,235 @@
+"""A training run: configuration to trained weights, through Lightning."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule, Trainer, seed_everything
+from lightning.pytorch.callbacks import (
+    Callback,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    WeightAveraging,
+)
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch.optim.swa_utils import get_ema_avg_fn
+from torch.utils.data import DataLoader
+
+from romp_core.body.joints import SMPL_PARENTS
+from romp_core.body.model import BodyModel
+from romp_core.checkpoints import body_family, read_checkpoint, write_checkpoint
+from romp_core.data.mixing import MixedSamples, NumberSampler, SampleSource
+from romp_core.errors import CheckpointError, ConfigError
+from romp_core.network import RompNetwork
+from romp_core.training.batch import Batch, collate
+from romp_core.training.config import DataConfig, TrainingConfig
+from romp_core.training.module import RompTraining
+from romp_core.training.movenet import load_movenet
+from romp_core.training.prior import load_prior
+
+WEIGHTS_NAME = "weights.safetensors"
+_OVERLAYS = 4
+
+
+def train(config: TrainingConfig, *, resume: bool = False) -> Path:
+    """Train a network.
+
+    Under torchrun every process trains on its own share of each epoch and gradients are
+    averaged.
+
+    Args:
+        config: the run.
+        resume: go on from the last checkpoint in `config.output`.
+
+    Returns:
+        The file of the trained (averaged) weights.
+
+    Raises:
+        ConfigError, DataError, CheckpointError, TrainingError: see the messages.
+    """
+    seed_everything(config.seed, workers=True, verbose=False)
+    torch.set_float32_matmul_precision("high")
+    last = config.output / "checkpoints" / "last.ckpt"
+    if resume and not last.is_file():
+        raise CheckpointError(f"there is no {last} to resume from; start without resume")
+    body = BodyModel.load(config.body)
+    prior = load_prior(config.prior) if config.prior else None
+    module = RompTraining(make_network(config), body, config, prior)
+    trainer = make_trainer(config, body_family(body))
+    loader = make_loader(config, trainer.global_rank, trainer.world_size)
+    trainer.fit(module, loader, ckpt_path=str(last) if resume else None, weights_only=False)
+    return config.output / WEIGHTS_NAME
+
+
+def make_network(config: TrainingConfig) -> RompNetwork:
+    """The network with its initial weights.
+
+    Raises:
+        CheckpointError: weights of another architecture.
+        ConfigError: MoveNet's weights for another backbone.
+    """
+    network = RompNetwork(config.network)
+    initial = config.initial
+    if initial is None:
+        return network
+    if initial.startswith("movenet:"):
+        if config.network.backbone != "mobilenet":
+            raise ConfigError(
+                f"initial is {initial!r}, but the backbone is {config.network.backbone!r}; "
+                "MoveNet's weights fit mobilenet only"
+            )
+        load_movenet(network.backbone, initial.removeprefix("movenet:"))
+        return network
+    checkpoint = read_checkpoint(initial)
+    if checkpoint.config.backbone != config.network.backbone:
+        raise CheckpointError(
+            f"initial weights {initial} are of {checkpoint.config.backbone}; the configuration "
+            f"asks for {config.network.backbone}"
+        )
+    network.load_state_dict(checkpoint.build().state_dict())
+    return network
+
+
+def make_source(data: DataConfig) -> SampleSource:
+    """A data set of the mix.
+
+    Raises:
+        ConfigError: an unknown data set or option.
+        DataError: its files are not there.
+    """
+    options = dict(data.options)
+    try:
+        if data.name == "synthetic":
+            from romp_core.data.synthetic import SyntheticConfig, SyntheticPeople
+
+            seed = options.pop("seed", 1)
+            return SyntheticPeople(SyntheticConfig(**options), seed)
+        if data.name == "rendered":
+            from romp_core.data.synthetic.disk import RenderedPeople
+
+            return RenderedPeople(Path(options.pop("root")), **options)
+    except (TypeError, KeyError) as error:
+        raise ConfigError(f"options of data set {data.name!r}: {error}") from error
+    from romp_core.data.readers import open_data_set
+
+    return open_data_set(data.name, **options)
+
+
+def make_loader(config: TrainingConfig, rank: int = 0, processes: int = 1) -> DataLoader:
+    """Batches of one process."""
+    schedule = config.schedule
+    samples = schedule.batch_size * schedule.steps_per_epoch
+    first, second = schedule.crop
+    halfway = schedule.epochs // 2 * samples * processes
+    mixed = MixedSamples(
+        [make_source(data) for data in config.data],
+        [data.probability for data in config.data],
+        config.size,
+        config.augmentation,
+        [(0, first), (halfway, second)],
+        config.seed,
+    )
+    return DataLoader(
+        mixed,
+        batch_size=schedule.batch_size,
+        sampler=NumberSampler(samples, rank, processes),
+        collate_fn=collate,
+        num_workers=schedule.workers,
+        persistent_workers=schedule.workers > 0,
+        pin_memory=torch.cuda.is_available(),
+        worker_init_fn=_start_worker,
+        # A forked worker would share its parent's OpenGL context.
+        multiprocessing_context="spawn" if schedule.workers else None,
+    )
+
+
+def _start_worker(_: int) -> None:
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+
+
+def make_trainer(config: TrainingConfig, body: str) -> Trainer:
+    """Lightning's trainer with checkpoints, averaging, logs and pictures."""
+    schedule = config.schedule
+    return Trainer(
+        default_root_dir=config.output,
+        accelerator="auto",
+        max_epochs=schedule.epochs,
+        precision=schedule.precision,
+        gradient_clip_val=schedule.gradient_clip,
+        use_distributed_sampler=False,
+        log_every_n_steps=10,
+        logger=TensorBoardLogger(config.output, name="logs", version=""),
+        callbacks=[
+            AveragedWeights(config, body),
+            ModelCheckpoint(config.output / "checkpoints", save_last=True, save_top_k=0),
+            LearningRateMonitor("step"),
+            Overlays(),
+        ],
+    )
+
+
+class AveragedWeights(WeightAveraging):
+    """Exponential moving average of the weights, written after every epoch.
+
+    Args:
+        config: the run.
+        body: family of the body that betas belong to.
+    """
+
+    def __init__(self, config: TrainingConfig, body: str):
+        super().__init__(avg_fn=get_ema_avg_fn(config.schedule.averaging))
+        self.config, self.body = config, body
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the weights that inference loads."""
+        super().on_train_epoch_end(trainer, pl_module)
+        if trainer.is_global_zero:
+            write_checkpoint(
+                self.config.output / WEIGHTS_NAME,
+                self._average_model.module.network,
+                root_align=self.config.root_align,
+                body=self.body,
+            )
+
+
+class Overlays(Callback):
+    """Skeletons of annotation (white) and prediction (green) over the epoch's first pictures."""
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: RompTraining, outputs: object, batch: Batch, index: int
+    ) -> None:
+        """Draw into TensorBoard."""
+        if index or not trainer.is_global_zero:
+            return
+        pictures = [
+            draw_batch(pl_module, batch, number)
+            for number in range(_OVERLAYS)
+            if number < len(batch.images)
+        ]
+        trainer.logger.experiment.add_image(
+            "people", np.hstack(pictures), trainer.global_step, dataformats="HWC"
+        )
+
+
+def draw_batch(module: RompTraining, batch: Batch, number: int) -> np.ndarray:
+    """One picture of a batch with both skeletons, (S, S, 3) uint8 RGB."""
+    from romp_core.center_map import decode
+
+    picture = np.ascontiguousarray(batch.images[number].permute(1, 2, 0).cpu().numpy())
+    with torch.inference_mode():
+        images = batch.images[number : number + 1].float()
+        maps = module.network(images)
+        found = decode(maps.center_map, maps.params_map)
+        bodies = module.decoder(found.params[found.valid].float(), with_vertices=False)
+    annotated = batch.keypoints[number, batch.valid[number], :24].cpu().numpy()
+    for people, color in (
+        (annotated, (255, 255, 255)),
+        (bodies.projected[:, :24].cpu().numpy(), (0, 255, 0)),
+    ):
+        for person in (people + 1) * len(picture) / 2:
+            for joint, parent in enumerate(SMPL_PARENTS[1:], 1):
+                ends = person[[joint, parent]].round().clip(-9999, 9999).astype(int).tolist()
+                cv2.line(picture, ends[0], ends[1], color, 1, cv2.LINE_AA)
+    return picture

@@ -1,0 +1,59 @@
+"""Optimizers and learning rates."""
+
+import math
+
+import torch
+from torch import nn
+
+from romp_core.errors import ConfigError
+from romp_core.network import RompNetwork
+from romp_core.training.config import ScheduleConfig
+
+OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+# Layers of a backbone that never are pretrained.
+_FRESH = ("wide_", "lateral_layers")
+
+
+def make_optimizer(network: RompNetwork, schedule: ScheduleConfig) -> dict:
+    """Optimizer and learning rate schedule in Lightning's form.
+
+    Raises:
+        ConfigError: an unknown optimizer or decay.
+    """
+    if schedule.optimizer not in OPTIMIZERS:
+        raise ConfigError(
+            f"optimizer is {schedule.optimizer!r}; expected one of {', '.join(OPTIMIZERS)}"
+        )
+    if schedule.decay not in ("cosine", "constant"):
+        raise ConfigError(f"decay is {schedule.decay!r}; expected cosine or constant")
+    pretrained, fresh = _split(network)
+    groups = [{"params": fresh, "lr": schedule.learning_rate}]
+    for parameter in pretrained:
+        parameter.requires_grad_(schedule.backbone_rate > 0)
+    if schedule.backbone_rate > 0:
+        rate = schedule.learning_rate * schedule.backbone_rate
+        groups.append({"params": pretrained, "lr": rate})
+    optimizer = OPTIMIZERS[schedule.optimizer](groups, weight_decay=schedule.weight_decay)
+    total = schedule.epochs * schedule.steps_per_epoch
+
+    def factor(step: int) -> float:
+        rise = min(1.0, (step + 1) / max(1, schedule.warmup_steps))
+        if schedule.decay == "constant":
+            return rise
+        return rise * 0.5 * (1 + math.cos(math.pi * min(1.0, step / total)))
+
+    return {
+        "optimizer": optimizer,
+        "lr_scheduler": {
+            "scheduler": torch.optim.lr_scheduler.LambdaLR(optimizer, factor),
+            "interval": "step",
+        },
+    }
+
+
+def _split(network: RompNetwork) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """Parameters that may be pretrained, and the others."""
+    pretrained, fresh = [], []
+    for name, parameter in network.backbone.named_parameters():
+        (fresh if name.startswith(_FRESH) else pretrained).append(parameter)
+    return pretrained, fresh + list(network.final_layers.parameters())
