@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from scipy.spatial import cKDTree
 
 from romp_core.body.data import BodyData
 from romp_core.body.joints import LANDMARKS, SMPL_PARENTS
+from romp_core.body.model import BodyModel
 from romp_core.body.open_body import fit
 from romp_core.body.open_body.decimate import decimate
 from romp_core.body.open_body.landmarks import landmark_regressor, landmark_vertices
@@ -19,6 +21,9 @@ from romp_core.body.open_body.surface import HalfSkin, left_half_skin, mirror_ha
 _HALF_VERTICES = 3515
 # Lengths are stored in steps of 2^-16 m = 0.015 mm, which compresses to half the size.
 _STEP = 2.0**-16
+# Random poses that the landmarks inside the body are fitted to: radians per axis and joint.
+_POSES = 200
+_POSE_SPREAD = 0.35
 
 
 @dataclass(frozen=True)
@@ -28,11 +33,13 @@ class OpenBody:
     Attributes:
         data: The body.
         anny_vertices: (V,) the Anny vertex of each vertex.
+        outer_vertices: Anny's vertices of the outer skin, before decimation.
         variance: (10,) share of the shapes' variance that each direction explains.
     """
 
     data: BodyData
     anny_vertices: np.ndarray
+    outer_vertices: np.ndarray
     variance: np.ndarray
 
 
@@ -57,28 +64,47 @@ def build_open_body(source: AnnySource, count: int = 1000, seed: int = 0) -> Ope
         HalfSkin(skin.source[kept], faces, skin.midline[kept]), mirror
     )
 
+    outer_vertices = np.union1d(skin.source, mirror[skin.source])
     index = np.full(len(template), -1)
     index[anny_vertices] = np.arange(len(anny_vertices))
     mirror = index[mirror[anny_vertices]]
     samples = people.vertices[:, anny_vertices].astype(np.float64)
     mean, directions, variance = fit.shape_directions(samples, faces)
-    regressor = fit.joint_regressor(samples[:300], people.joints[:300], mirror)
-    landmarks = {name: index[vertex] for name, vertex in on_skin.items()}
+    betas = fit.betas_of(samples, mean, directions, faces)
+    weights = fit.skinning_weights(source.weights[anny_vertices], faces, mirror)
+    bodies = np.concatenate([mean[None], np.moveaxis(directions, -1, 0)])
     data = BodyData(
         name="open_body",
         v_template=_rounded(mean),
         shapedirs=_rounded(directions),
         posedirs=np.zeros((207, 3 * len(mean)), np.float32),
-        J_regressor=regressor.astype(np.float32),
-        weights=fit.skinning_weights(source.weights[anny_vertices], faces, mirror).astype(
-            np.float32
-        ),
+        J_regressor=fit.joint_regressor(
+            bodies, fit.linear_in_betas(people.joints, betas), mirror
+        ).astype(np.float32),
+        weights=weights.astype(np.float32),
         parents=np.array(SMPL_PARENTS),
         faces=faces.astype(np.int32),
-        landmark_names=LANDMARKS,
-        landmark_regressor=landmark_regressor(regressor, landmarks).astype(np.float32),
+        landmark_names=(),
+        landmark_regressor=np.zeros((0, len(mean)), np.float32),
     )
-    return OpenBody(data, anny_vertices, variance)
+    landmarks = {name: int(index[vertex]) for name, vertex in on_skin.items()}
+    regressor = landmark_regressor(_posed_joint_rows(data, mirror, seed), landmarks)
+    data = replace(
+        data, landmark_names=LANDMARKS, landmark_regressor=regressor.astype(np.float32)
+    )
+    return OpenBody(data, anny_vertices, outer_vertices, variance)
+
+
+def _posed_joint_rows(data: BodyData, mirror: np.ndarray, seed: int) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    pose = random.normal(scale=_POSE_SPREAD, size=(_POSES, 24, 3))
+    betas = random.normal(size=(_POSES, 10))
+    pose[0], betas[0] = 0, 0
+    with torch.no_grad():
+        posed = BodyModel(data)(
+            torch.as_tensor(pose, dtype=torch.float32), torch.as_tensor(betas, dtype=torch.float32)
+        )
+    return fit.posed_joint_rows(posed.vertices.numpy(), posed.joints.numpy(), mirror)
 
 
 def symmetric(people: RestBodies, mirror: np.ndarray) -> RestBodies:

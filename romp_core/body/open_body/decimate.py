@@ -2,7 +2,8 @@
 
 Cost: squared distance to the planes of the faces that were there (Garland and Heckbert,
 "Surface Simplification Using Quadric Error Metrics", 1997), plus a share of the squared edge
-length, so that fingers and toes give more vertices away than the back. A collapse that would
+length, so that fingers and toes give more vertices away than the back; less where there are
+slivers, so that those go first. A collapse that would
 fold the surface, make a sliver, or break the manifold is not done.
 """
 
@@ -15,12 +16,14 @@ import numpy as np
 # Share of the edge length that counts like a distance to the surface.
 _LENGTH_SHARE = 0.08
 # New triangles with a smaller angle are made only where there was a smaller one before.
-_SMALLEST_ANGLE = np.radians(22.0)
+_SMALLEST_ANGLE = np.radians(28.0)
+# Vertices of triangles with a smaller angle than this go earlier: their cost shrinks.
+_SLIVER_ANGLE = np.radians(30.0)
 # A face may turn by this much in one collapse.
 _LARGEST_TURN = np.cos(np.radians(50.0))
 _LARGEST_VALENCE = 9
 # An edge is flipped only where its two faces are about as flat as this.
-_FLIP_FLATNESS = np.cos(np.radians(25.0))
+_FLIP_FLATNESS = np.cos(np.radians(35.0))
 
 
 class _Mesh:
@@ -124,7 +127,9 @@ def _cost(mesh: _Mesh, gone: int, kept: int) -> float:
     quadric = mesh.quadrics[gone] + mesh.quadrics[kept]
     distance = float(point @ quadric @ point) / (mesh.counts[gone] + mesh.counts[kept])
     edge = mesh.vertices[gone] - mesh.vertices[kept]
-    return max(distance, 0.0) + _LENGTH_SHARE**2 * float(edge @ edge)
+    smallest = min(mesh.normal_and_angle(mesh.faces[i])[1] for i in mesh.around[gone])
+    discount = min(1.0, smallest / _SLIVER_ANGLE) ** 2
+    return discount * (max(distance, 0.0) + _LENGTH_SHARE**2 * float(edge @ edge))
 
 
 def _may_collapse(mesh: _Mesh, gone: int, kept: int, border: np.ndarray) -> bool:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy.optimize import nnls
 from scipy.sparse import csr_matrix, diags
 
 from romp_core.body.joints import SMPL_JOINTS, flip_permutation
 
-_NEIGHBOURS_OF_JOINT = 300
+_NEIGHBOURS_AT_REST = 600
+_NEIGHBOURS_POSED = 800
+_DAMPING = 1e-6
 _MOST_JOINTS_PER_VERTEX = 4
 FLIP = np.array(flip_permutation(SMPL_JOINTS))
 
@@ -52,42 +56,86 @@ def betas_of(
     return np.linalg.lstsq(basis, offsets.T, rcond=None)[0].T
 
 
-def joint_regressor(
-    samples: np.ndarray, joints: np.ndarray, mirror: np.ndarray
-) -> np.ndarray:
-    """Non-negative rows (24, V) that sum to one and give the joints of every shape.
+def linear_in_betas(joints: np.ndarray, betas: np.ndarray) -> np.ndarray:
+    """Joints (11, 24, 3) of the mean body and per unit of each beta, by least squares.
 
     Args:
-        samples: (N, V, 3) people in the rest pose.
+        joints: (N, 24, 3) of N people.
+        betas: (N, 10) of the same people.
+    """
+    ones_and_betas = np.concatenate([np.ones((len(betas), 1)), betas], axis=1)
+    solution = np.linalg.lstsq(ones_and_betas, joints.reshape(len(joints), -1), rcond=None)[0]
+    return solution.reshape(-1, *joints.shape[1:])
+
+
+def joint_regressor(
+    bodies: np.ndarray, joints: np.ndarray, mirror: np.ndarray
+) -> np.ndarray:
+    """Rows (24, V) that sum to one and give the joints of the mean body and of every direction.
+
+    The nearest vertices alone reach Anny's joints only to some 10 mm with non-negative weights:
+    her bones do not keep their place in the flesh from child to adult. So the best non-negative
+    row gets the smallest correction, of either sign, that closes the gap.
+
+    Args:
+        bodies: (11, V, 3) mean body and shape directions at rest.
+        joints: (11, 24, 3) the joints that go with each.
+        mirror: (V,) the vertex on the other side of each vertex.
+    """
+
+    def row(points: np.ndarray, joint: np.ndarray, near: np.ndarray) -> np.ndarray:
+        weights = _nonnegative_row(points, joint, near)
+        system = np.concatenate([_equations(points, near), np.ones((1, len(near)))])
+        gap = np.append(joint.ravel(), 1.0) - system @ weights[near]
+        normal = system @ system.T
+        damping = _DAMPING * np.trace(normal) / len(normal)
+        weights[near] += system.T @ np.linalg.solve(normal + damping * np.eye(len(normal)), gap)
+        return weights / weights.sum()
+
+    return _symmetric_rows(bodies, joints, mirror, row, _NEIGHBOURS_AT_REST)
+
+
+def posed_joint_rows(bodies: np.ndarray, joints: np.ndarray, mirror: np.ndarray) -> np.ndarray:
+    """Non-negative rows (24, V) that sum to one and follow the joints of posed bodies.
+
+    Args:
+        bodies: (N, V, 3) people in many poses, the first at rest.
         joints: (N, 24, 3) their joints.
         mirror: (V,) the vertex on the other side of each vertex.
     """
-    regressor = np.zeros((joints.shape[1], samples.shape[1]))
-    left = np.flatnonzero(samples.mean(axis=0)[:, 0] > -1e-6)
+    return _symmetric_rows(bodies, joints, mirror, _nonnegative_row, _NEIGHBOURS_POSED)
+
+
+def _symmetric_rows(
+    bodies: np.ndarray,
+    joints: np.ndarray,
+    mirror: np.ndarray,
+    row: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray],
+    neighbours: int,
+) -> np.ndarray:
+    """One row per joint over its nearest vertices in the first body, the same on both sides."""
+    rows = np.zeros((len(FLIP), bodies.shape[1]))
     for joint, other in enumerate(FLIP):
+        if joint <= other:
+            distance = np.linalg.norm(bodies[0] - joints[0, joint], axis=1)
+            rows[joint] = row(bodies, joints[:, joint], distance.argsort()[:neighbours])
+            rows[other] = rows[joint][mirror]
         if joint == other:
-            pairs = (samples[:, left] + samples[:, mirror[left]]) / 2
-            half = _nonnegative_row(pairs, samples[:, left], joints[:, joint])
-            np.add.at(regressor[joint], left, half / 2)
-            np.add.at(regressor[joint], mirror[left], half / 2)
-        elif joint < other:
-            regressor[joint] = _nonnegative_row(samples, samples, joints[:, joint])
-            regressor[other] = regressor[joint][mirror]
-    return regressor
+            rows[joint] = (rows[joint] + rows[joint][mirror]) / 2
+    return rows
 
 
-def _nonnegative_row(points: np.ndarray, places: np.ndarray, joint: np.ndarray) -> np.ndarray:
-    """Weights (V,) over points (N, V, 3), those nearest to the joint (N, 3) in the mean body."""
-    distance = np.linalg.norm((places - joint[:, None]).mean(axis=0), axis=1)
-    near = distance.argsort()[:_NEIGHBOURS_OF_JOINT]
-    relative = (points[:, near] - joint[:, None]).transpose(0, 2, 1).reshape(-1, len(near))
-    # A heavy last row asks for a sum of one; dividing makes it exact.
-    heavy = 100.0 * np.sqrt(len(relative))
-    system = np.concatenate([relative, np.full((1, len(near)), heavy)])
-    weights, _ = nnls(system, np.append(np.zeros(len(relative)), heavy))
-    row = np.zeros(points.shape[1])
-    row[near] = weights / weights.sum()
-    return row
+def _nonnegative_row(points: np.ndarray, joint: np.ndarray, near: np.ndarray) -> np.ndarray:
+    """Weights (V,) >= 0, zero but for the `near` vertices, with sum_v w_v points_v = joint."""
+    heavy = 100.0 * np.sqrt(len(points))  # asks for a sum of one; dividing makes it exact
+    system = np.concatenate([_equations(points, near), np.full((1, len(near)), heavy)])
+    weights = np.zeros(points.shape[1])
+    weights[near] = nnls(system, np.append(joint.ravel(), heavy))[0]
+    return weights / weights.sum()
+
+
+def _equations(points: np.ndarray, near: np.ndarray) -> np.ndarray:
+    return points[:, near].transpose(0, 2, 1).reshape(-1, len(near))
 
 
 def skinning_weights(

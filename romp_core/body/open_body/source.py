@@ -16,10 +16,10 @@ from anny.shape_distribution import SimpleShapeDistribution
 from romp_core.body.joints import SMPL_JOINTS, SMPL_PARENTS
 
 # Prefixes of the Anny bones that move with each SMPL joint, side taken from ".L" / ".R". The
-# first bone's head is the joint, unless JOINT_BONES says otherwise.
+# first bone's head is the joint, unless _JOINT_BONES says otherwise.
 _GROUPS = {
-    "pelvis": ("root", "pelvis", "spine05"),
-    "spine1": ("spine04", "spine03"),
+    "pelvis": ("root", "pelvis", "spine05", "spine04"),
+    "spine1": ("spine03",),
     "spine2": ("spine02",),
     "spine3": ("spine01",),
     "neck": ("neck",),
@@ -34,7 +34,7 @@ _GROUPS = {
     "wrist": ("wrist", "metacarpal"),
     "hand": ("finger",),
 }
-_JOINT_BONES = {"spine1": "spine03", "foot": "toe2-1", "hand": "finger3-1"}
+_JOINT_BONES = {"foot": "toe2-1", "hand": "finger3-1"}
 
 # Directions between joints in the rest pose, for the left side. The leg's line is SMPL's, so
 # that standing poses stand equally wide in both bodies.
