@@ -174,8 +174,9 @@ class SceneRenderer:
         ctx = self._ctx
         self._noise = ctx.texture(noise.shape[1::-1], 4, (noise * 255).astype(np.uint8))
         self._prints = ctx.texture(prints.shape[1::-1], 4, np.ascontiguousarray(prints))
-        self._prints.build_mipmaps()
-        self._prints.filter = moderngl.LINEAR_MIPMAP_NEAREST, moderngl.LINEAR
+        for texture in (self._noise, self._prints):
+            texture.build_mipmaps()
+            texture.filter = moderngl.LINEAR_MIPMAP_NEAREST, moderngl.LINEAR
         self._textures = {"noise_texture": self._noise, "prints": self._prints}
 
     def _make_targets(self) -> None:

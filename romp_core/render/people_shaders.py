@@ -251,7 +251,11 @@ PIECE_VERTEX = (
     _COMMON
     + _FIGURE_VERTEX
     + """
-float stand_off() { return 0.03 * (noise(in_rest.xy * 0.9 + PHASE.xy + in_rest.z).g - 0.5); }
+uniform int piece;
+float stand_off() {
+    float wave = noise(in_rest.xy * 0.9 + PHASE.xy + in_rest.z).g - 0.5;
+    return piece == 4 ? 0.0 : 0.03 * wave;
+}
 """
 )
 
@@ -303,9 +307,10 @@ void main() {
     Surface s = surface(grain);
     vec3 albedo = finish(pattern(s.style, s.uv, s.a, s.b, s.c), grain);
 
-    vec3 wave = noise(vec2(rest.x * 1.1 + rest.z, rest.y * 2.3) + PHASE.xy).rgb
-        + 0.6 * noise(vec2(rest.x * 3.7 - rest.z * 2.0, rest.y * 5.1) + PHASE.yz).rgb;
-    vec3 n = normalize(smooth_normal + s.fold * (wave - 0.8) * 2.2);
+    // Folds: long waves of smooth noise, across the limbs rather than along them.
+    vec3 wave = textureLod(noise_texture, vec2(rest.x * 0.9 + rest.z, rest.y * 1.5) + PHASE.xy, 3.0).rgb
+        + 0.5 * textureLod(noise_texture, vec2(rest.x * 2.3 - rest.z, rest.y * 3.9) + PHASE.yz, 2.0).rgb;
+    vec3 n = normalize(smooth_normal + s.fold * (wave - 0.75) * 3.0);
     albedo *= 0.94 + 0.12 * noise(rest.xy * 23.0 + rest.z * 17.0).b;
 
     float key = max(dot(n, key_direction), 0.0);
@@ -387,7 +392,7 @@ vec3 finish(vec3 albedo, vec4 grain) {
 }
 """
 
-PIECES = ("skirt", "hair", "hat", "bag")
+PIECES = ("skirt", "hair", "hat", "bag", "shoe")
 """Values of the uniform `piece` of the program for extra pieces of geometry."""
 
 _PIECE_SURFACE = """
@@ -408,6 +413,12 @@ Surface surface(vec4 grain) {
         return plain(HAT.rgb * (abs(along - 0.85) < 0.12 ? 0.7 : 1.0), 0.15, 0.1);
     }
     if (piece == 3) return plain(BAG.rgb * (0.75 + 0.5 * step(0.4, fract(rest.y * 7.0))), 0.2, 0.3);
+    if (piece == 4) {
+        vec3 sole = vec3(mix(0.05, 0.8, PHASE.x));
+        bool laces = abs(fract(along * 14.0) - 0.5) < 0.2 && along > 0.5 && PHASE.y > 0.4;
+        vec3 upper = along < 0.62 + 0.1 * PHASE.z ? SHOES.rgb : SHOES.rgb * 0.6;
+        return plain(along < 0.2 ? sole : laces ? mix(sole, upper, 0.5) : upper, 0.05, 0.3);
+    }
     // A coat's tails hang open in front and are made of the top's cloth.
     bool coat = SKIRT.y > 0.5;
     if (along > SKIRT.x || (coat && rest.z > 0.0 && abs(rest.x) < TOP_CUT.w)) discard;

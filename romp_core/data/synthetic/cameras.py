@@ -11,6 +11,9 @@ import numpy as np
 
 from romp_core.geometry.cameras import intrinsics_from_fov
 
+_NARROWEST, _WIDEST = math.tan(math.radians(35 / 2)), math.tan(math.radians(100 / 2))
+"""Half the width of what a lens sees at a distance of 1."""
+
 _STATURE = 1.6
 """Metres; only used to choose distances."""
 
@@ -51,7 +54,7 @@ def rotation_from_pitch_roll(pitch: float, roll: float) -> np.ndarray:
 
 
 def random_camera(
-    rng: np.random.Generator, height: int, width: int, share: float
+    rng: np.random.Generator, height: int, width: int, share: float, walled: bool
 ) -> tuple[Camera, float]:
     """A camera and the distance of the people it was set up for.
 
@@ -60,14 +63,14 @@ def random_camera(
         height, width: picture in pixels.
         share: height of a standing person as a share of the picture's height, over 1 for
             somebody who does not fit.
+        walled: the backdrop is a panorama, taken some metres from walls and trees: the lower
+            the camera, the nearer it makes them appear, and nobody should stand behind them.
 
     Returns:
         The camera, and a distance in metres along the floor.
     """
-    fov = math.degrees(
-        2 * math.atan(rng.uniform(math.tan(math.radians(17.5)), math.tan(math.radians(50))))
-    )
-    intrinsics = intrinsics_from_fov(height, width, fov)
+    half_width = rng.uniform(_NARROWEST, _WIDEST)
+    intrinsics = intrinsics_from_fov(height, width, math.degrees(2 * math.atan(half_width)))
     focal = float(intrinsics[0, 0])
     place = rng.random()
     if place < 0.7:
@@ -76,7 +79,15 @@ def random_camera(
         elevation = rng.uniform(1.8, 3.5)
     else:
         elevation = rng.uniform(0.08, 0.3)
-    distance = float(np.clip(focal * _STATURE / (share * height), 0.6, 25.0))
+    if walled:
+        elevation = max(elevation, rng.uniform(0.3, 1.2))
+    distance = focal * _STATURE / (share * height)
+    reach = 3.5 * elevation
+    if walled and distance > reach:  # a wider lens makes people as small from nearby
+        focal = max(reach * share * height / _STATURE, 0.5 * width / _WIDEST)
+        intrinsics[[0, 1], [0, 1]] = focal
+        distance = reach
+    distance = float(np.clip(distance, 0.6, 25.0))
     elevation = min(elevation, 0.6 + 0.7 * distance)  # else there are only crowns to see
     # Close by, only part of the body is in sight: which part is up to the pitch.
     aim = rng.uniform(0.5, 1.45) if share > 0.9 else rng.uniform(0.3, 1.4)
@@ -88,7 +99,12 @@ def random_camera(
 
 
 def place_people(
-    rng: np.random.Generator, camera: Camera, distance: float, count: int, crowded: bool
+    rng: np.random.Generator,
+    camera: Camera,
+    distance: float,
+    count: int,
+    crowded: bool,
+    reach: float,
 ) -> np.ndarray:
     """Spots on the floor.
 
@@ -98,6 +114,7 @@ def place_people(
         distance: metres at which the first person stands.
         count: number of people.
         crowded: people come in pairs of which one covers about half of the other.
+        reach: farthest distance in metres.
 
     Returns:
         (N, 2) world x and z in metres, N <= count: spots that cannot be reached without
@@ -119,7 +136,7 @@ def place_people(
                 z = distance * np.exp(rng.normal(0.15, 0.5))
                 spot = np.array([rng.uniform(-1.1, 1.1) * half_width * z, z])
             apart = min(np.linalg.norm(spot - other) for other in spots)
-            if apart > (0.36 if crowded else 0.5) and 0.6 < spot[1] < 30:
+            if apart > (0.36 if crowded else 0.5) and 0.6 < spot[1] < reach:
                 spots.append(spot)
                 break
     return np.stack(spots)

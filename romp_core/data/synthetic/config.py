@@ -44,7 +44,7 @@ class SyntheticConfig:
     max_people: int = 20
     crowded: bool = False
     clothes: bool = True
-    occluder_share: float = 0.4
+    occluder_share: float = 0.3
     sensor: bool = True
     dense: bool = False
     supersampling: int = 2

@@ -209,7 +209,31 @@ def _hand_bag(body: _Measures) -> Piece:
     return Piece(vertices, faces, weights, "bag", np.zeros(len(vertices)))
 
 
+def _shoes(body: _Measures) -> Piece:
+    """Two rounded shoes: toes that show through are the surest sign of a mannequin."""
+    vertices, faces, weights = [], [], []
+    for side in ("left", "right"):
+        ankle, ball = body.joint(f"{side}_ankle"), body.joint(f"{side}_foot")
+        members = (body.parts == _JOINT[f"{side}_ankle"]) | (body.parts == _JOINT[f"{side}_foot"])
+        foot = body.vertices[members & (body.vertices[:, 1] < ankle[1] + 0.01)]
+        low, high = foot.min(0), foot.max(0)
+        radii = (high - low) / 2 * [1.08, 1.15, 1.06]
+        shape, triangles = _ellipsoid((low + high) / 2, radii, 0.65)
+        # The instep slopes down towards the toes.
+        ahead = np.clip((shape[:, 2] - ankle[2]) / (high[2] - ankle[2]), 0, 1)
+        shape[:, 1] -= 0.55 * ahead * np.maximum(shape[:, 1] - low[1] - 0.02, 0)
+        bend = _smoothstep(ball[2] - 0.02, ball[2] + 0.02, shape[:, 2])
+        weight = _rigid(shape, **{f"{side}_ankle": 1.0}) * (1 - bend)[:, None]
+        weights.append(weight + _rigid(shape, **{f"{side}_foot": 1.0}) * bend[:, None])
+        faces.append(triangles + sum(len(v) for v in vertices))
+        vertices.append(shape)
+    vertices = np.concatenate(vertices)
+    along = (vertices[:, 1] - vertices[:, 1].min()) / np.ptp(vertices[:, 1])
+    return Piece(vertices, np.concatenate(faces), np.concatenate(weights), "shoe", along)
+
+
 _MAKERS = {
+    "shoes": _shoes,
     "skirt": _skirt,
     "long_hair": _long_hair,
     "bun": _bun,

@@ -60,27 +60,31 @@ class SyntheticPeople:
             raise IndexError(f"picture {index} of {len(self)}")
         rng = np.random.default_rng([self.seed, index])
         config = self.config
-        camera, spots = self._set_up(rng)
+        surroundings = self._surroundings(rng)
+        camera, spots = self._set_up(rng, walled=surroundings[0] == "panorama")
         dress = random_outfit if config.clothes else nude
         people = self._tailor.make(rng, camera, spots, [dress(rng) for _ in spots])
         things = self._furnish(rng, camera, people)
-        scene = self._scene(rng, camera, people, things)
+        scene = self._scene(rng, camera, people, things, *surroundings)
         rendering = self._render(scene, camera)
         image = ambient_occlusion(rendering.color, rendering.depth, rng.uniform(0.2, 0.9))
         image = np.ascontiguousarray(image[..., ::-1])
         image = photograph(image, rng) if config.sensor else np.rint(image).astype(np.uint8)
         return self._annotated(index, image, camera, people, rendering)
 
-    def _set_up(self, rng: np.random.Generator) -> tuple[Camera, np.ndarray]:
+    def _set_up(self, rng: np.random.Generator, walled: bool) -> tuple[Camera, np.ndarray]:
         """Camera, and spots (K, 2) for people."""
         config = self.config
         count = self._people_count(rng)
-        widest = np.log(1.7 if count < 4 else 0.9)
-        share = float(np.exp(rng.uniform(np.log(0.14), widest)))
-        camera, distance = random_camera(rng, config.height, config.width, share)
+        low, high = (0.35, 1.6) if rng.random() < 0.7 else (0.14, 0.5)
+        if count > 4:
+            low, high = 0.15, 0.9
+        share = float(np.exp(rng.uniform(np.log(low), np.log(high))))
+        camera, distance = random_camera(rng, config.height, config.width, share, walled)
         if count == 0:
             return camera, np.zeros((0, 2))
-        return camera, place_people(rng, camera, distance, count, config.crowded)
+        reach = 1.5 * distance if walled else 30.0
+        return camera, place_people(rng, camera, distance, count, config.crowded, reach)
 
     def _people_count(self, rng: np.random.Generator) -> int:
         if self.config.crowded:
@@ -98,7 +102,7 @@ class SyntheticPeople:
         for joints, heading in zip(world, people.headings, strict=True):
             pelvis, ankles = joints[0], joints[[7, 8]]
             forward = (ankles - pelvis) @ [np.sin(heading), 0, np.cos(heading)]
-            if 0.25 < pelvis[1] < 0.75 and forward.min() > 0.15:
+            if 0.25 < pelvis[1] < 0.75 and forward.mean() > 0.13:
                 seat_at = pelvis[[0, 2]] + 0.03 * np.array([np.sin(heading), np.cos(heading)])
                 things.append(objects.seat(rng, max(0.1, pelvis[1] - 0.12), seat_at, heading))
         if len(world) and rng.random() < self.config.occluder_share:
@@ -106,9 +110,9 @@ class SyntheticPeople:
                 target = world[rng.integers(len(world)), 0]
                 toward = rng.uniform(0.35, 0.9)
                 spot = target[[0, 2]] * toward + rng.normal(0, 0.35, 2) * [1, 0.2]
-                if spot[1] > 0.45:
+                if spot[1] > 0.8:
                     things.append(objects.obstacle(rng, spot))
-        if rng.random() < 0.4:
+        if rng.random() < 0.3:
             for _ in range(rng.integers(1, 5)):
                 depth = rng.uniform(2, 12)
                 things.append(objects.obstacle(rng, np.array([rng.normal(0, 0.5) * depth, depth])))
@@ -124,8 +128,10 @@ class SyntheticPeople:
         camera: Camera,
         people: People,
         things: list[objects.Thing],
+        mode: str,
+        backdrop: np.ndarray | None,
+        light: Light,
     ) -> Scene:
-        mode, backdrop, light = self._surroundings(rng)
         yaw = rng.uniform(-np.pi, np.pi)
         c, s = np.cos(yaw), np.sin(yaw)
         # The panorama's x points right, the world's left; half of all panoramas are mirrored.
@@ -159,7 +165,7 @@ class SyntheticPeople:
 
     def _surroundings(self, rng: np.random.Generator) -> tuple[str, np.ndarray | None, Light]:
         choices = ["room", "procedural"]
-        weights = [0.3, 0.12]
+        weights = [0.3, 0.08]
         if self._panoramas is not None:
             choices, weights = [*choices, "panorama"], [*weights, 1.0]
         if self._pictures is not None:
@@ -183,7 +189,7 @@ class SyntheticPeople:
             ("TOP", [0.5, 0.08, 0.02, 0.05, 0.1, 0.25]),
             ("BOTTOM", [0.35, 0.05, 0.2, 0.05, 0.05, 0.3]),
         ):
-            base = cloth_color(rng) * 0.6 + 0.3 * rng.random()
+            base = cloth_color(rng) * 0.5 + 0.45 * rng.random()
             columns[LOOKS.index(f"{name}_A")] = [*base, rng.choice(styles, p=p)]
             columns[LOOKS.index(f"{name}_B")] = [
                 *(base * rng.uniform(0.5, 1.2)),

@@ -41,7 +41,7 @@ def light_from_radiance(
         hardness: 0 for light from everywhere, 1 for a sun or lamp that casts deep shadows.
 
     Returns:
-        The light; the mean over all directions of a white surface's radiance is 0.5 to 1.
+        The light; the mean over all directions of a white surface's radiance is 0.65 to 1.2.
     """
     irradiance = radiance_sh * (_BASIS * _COSINE_LOBE)[:, None]
     luminance = irradiance @ _LUMINANCE
@@ -51,7 +51,7 @@ def light_from_radiance(
     # Light from below is a bright floor, not a lamp.
     direction = np.array([direction[0], max(direction[1], 0.35), direction[2]])
     direction /= np.linalg.norm(direction)
-    level = rng.uniform(0.5, 1.0) / max(luminance[0], 1e-6)
+    level = rng.uniform(0.65, 1.2) / max(luminance[0], 1e-6)
     irradiance = irradiance * level
     # Bands one and two of a small bright source reach far below zero on the other side.
     excess = np.abs(luminance[1:]).sum() / luminance[0]

@@ -37,11 +37,11 @@ def _between(rng: np.random.Generator, palette: np.ndarray) -> np.ndarray:
 
 def cloth_color(rng: np.random.Generator) -> np.ndarray:
     """(3,) linear colour of a garment: neutrals, navy and denim often, bright hues sometimes."""
-    if rng.random() < 0.5:
+    if rng.random() < 0.55:
         color = _NEUTRAL[rng.integers(len(_NEUTRAL))] * rng.normal(1, 0.08, 3)
         return linear(np.clip(color, 6, 250))
-    hue, saturation = rng.random(), rng.beta(2, 2)
-    value = 0.25 + 0.75 * rng.beta(2, 1.5)
+    hue, saturation = rng.random(), rng.beta(1.6, 2.4)
+    value = 0.15 + 0.8 * rng.beta(1.6, 1.6)
     wheel = np.clip(np.abs((hue * 6 + np.array([0, 4, 2])) % 6 - 3) - 1, 0, 1)
     return linear(255 * value * (1 - saturation + saturation * wheel))
 
@@ -124,7 +124,7 @@ def _dress_head(outfit: Outfit, rng: np.random.Generator) -> None:
 
 
 def _dress_top(outfit: Outfit, rng: np.random.Generator) -> None:
-    style, density = pattern(rng, 0.55)
+    style, density = pattern(rng, 0.62)
     outfit.set("TOP_A", cloth_color(rng), style)
     outfit.set("TOP_B", cloth_color(rng), density)
     outfit.set("TOP_C", cloth_color(rng), rng.choice([0, 0, rng.uniform(0, np.pi)]))
@@ -179,4 +179,6 @@ def _dress_feet(outfit: Outfit, rng: np.random.Generator) -> None:
                                             p=[0.6, 0.25, 0.15])  # fmt: skip
     outfit.set("SHOES", cloth_color(rng), height)
     outfit.set("SOCKS", cloth_color(rng), rng.choice([-2, 0.05, 0.2, 0.6]))
-    outfit.sole = 0.0 if barefoot else 0.012
+    if not barefoot:
+        outfit.pieces.append("shoes")
+        outfit.sole = 0.012

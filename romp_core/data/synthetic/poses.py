@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from romp_core.body.joints import SMPL_JOINTS
+from romp_core.body.joints import SMPL_JOINTS, flip_permutation
 from romp_core.data.synthetic.archetypes import procedural_pose
 from romp_core.data.synthetic.joint_limits import perturb
 from romp_core.errors import DataError
@@ -18,14 +18,7 @@ from romp_core.errors import DataError
 _LEGS = np.array(
     [name.endswith(("hip", "knee", "ankle", "foot")) or name == "pelvis" for name in SMPL_JOINTS]
 )
-_MIRRORED = np.array(
-    [
-        SMPL_JOINTS.index(
-            name.replace("left_", "#").replace("right_", "left_").replace("#", "right_")
-        )
-        for name in SMPL_JOINTS
-    ]
-)
+_MIRRORED = flip_permutation(SMPL_JOINTS)
 
 
 def load_poses(path: str | Path, held_out: bool = False) -> np.ndarray:
@@ -85,6 +78,49 @@ def without_heading(root: np.ndarray) -> np.ndarray:
     return (Rotation.from_rotvec([0, -heading, 0]) * rotation).as_rotvec().astype(np.float32)
 
 
+# Of an adult's left leg at rest, metres: hip from pelvis, knee from hip, and so on to the toes.
+_LEG = np.array([[0.11, -0.02, 0.0], [0.01, -0.37, 0.02], [0.02, -0.41, -0.05], [0.0, -0.05, 0.14]])
+
+
+def plant_feet(pose: np.ndarray) -> np.ndarray:
+    """The pose with the feet that carry the body flat on the floor.
+
+    Recordings know the ankles badly, and people on tiptoe look as if they float. Feet that are
+    lifted, below a bent-over body, or turned far from the floor stay as they are.
+
+    Args:
+        pose: (24, 3) axis-angle, y up.
+
+    Returns:
+        (24, 3) with other ankles.
+    """
+    pose = pose.copy()
+    chains, heights, knees = [], [], []
+    for side, sign in (("left", 1), ("right", -1)):
+        joints = [SMPL_JOINTS.index(f"{side}_{name}") for name in ("hip", "knee", "ankle")]
+        rotation, place, track = Rotation.from_rotvec(pose[0]), np.zeros(3), []
+        for joint, offset in zip([*joints, None], _LEG * [sign, 1, 1], strict=True):
+            place = place + rotation.apply(offset)
+            track.append(place[1])
+            if joint == joints[2]:
+                shin = rotation
+            if joint is not None:
+                rotation = rotation * Rotation.from_rotvec(pose[joint])
+        chains.append((joints[2], shin, rotation))
+        heights.append(min(track[2:]))
+        knees.append(track[1])
+    for (ankle, shin, foot), height, knee in zip(chains, heights, knees, strict=True):
+        if height > min(heights) + 0.1 or knee < height + 0.2:
+            continue
+        normal = foot.apply([0, 1, 0])
+        axis = np.cross(normal, [0, 1, 0])
+        angle = np.arctan2(np.linalg.norm(axis), normal[1])
+        if 1e-6 < angle < 0.9:
+            level = Rotation.from_rotvec(axis / np.linalg.norm(axis) * angle)
+            pose[ankle] = (shin.inv() * level * foot).as_rotvec()
+    return pose
+
+
 @dataclass
 class PoseSampler:
     """Draws varied poses.
@@ -94,12 +130,14 @@ class PoseSampler:
         procedural_share: share of procedural poses among recorded ones.
         mix_share: share of poses whose upper body comes from another recording.
         spread: standard deviation in radians of the perturbation.
+        planted_share: share of poses whose standing feet are set flat on the floor.
     """
 
     recorded: np.ndarray | None
     procedural_share: float = 0.15
     mix_share: float = 0.25
     spread: float = 0.1
+    planted_share: float = 0.8
 
     def __call__(self, rng: np.random.Generator) -> np.ndarray:
         """A (24, 3) float32 pose that faces +z."""
@@ -113,5 +151,7 @@ class PoseSampler:
         if rng.random() < 0.5:
             pose = mirror(pose)
         pose = perturb(pose, rng, self.spread * rng.random())
+        if rng.random() < self.planted_share:
+            pose = plant_feet(pose)
         pose[0] = without_heading(pose[0])
         return pose

@@ -54,7 +54,7 @@ def _defocus(image: np.ndarray, radius: float) -> np.ndarray:
 def _tone(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Exposure, white balance, contrast, saturation; a guard against pictures in the dark."""
     gain = 2 ** rng.normal(0, 0.3)
-    balance = np.exp(rng.normal(0, 0.07, 3))
+    balance = np.exp(rng.normal(0, 0.05, 3))
     image = image * (gain * balance).astype(np.float32)
     contrast = np.exp(rng.normal(0, 0.15))
     image = (image - 110) * contrast + 110 + rng.normal(0, 6)
@@ -62,8 +62,8 @@ def _tone(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     saturation = np.clip(rng.normal(1, 0.25), 0, 1.8) if rng.random() > 0.06 else 0.0
     image = gray[..., None] + saturation * (image - gray[..., None])
     median = float(np.median(gray))
-    if median < 45:
-        image = image + np.float32(45 - median) * np.float32(0.8)
+    if median < 60:  # else nobody would be seen
+        image = image * np.float32(min(60 / max(median, 20.0), 2.0))
     return image
 
 

@@ -79,11 +79,13 @@ def procedural_picture(rng: np.random.Generator, height: int, width: int) -> np.
     Returns:
         (height, width, 3) uint8.
     """
-    corners = rng.uniform(0, 255, (2, 2, 3)).astype(np.float32)
+    corners = rng.uniform(20, 235, (2, 2, 1)) + rng.normal(0, 25, (2, 2, 3))
+    corners = np.clip(corners, 0, 255).astype(np.float32)
     canvas = cv2.resize(corners, (width, height), interpolation=cv2.INTER_LINEAR)
     clouds = fractal_noise(rng, 128, 3, rng.uniform(0.6, 1.8)) - 0.5
+    clouds += rng.uniform(0, 3) * clouds.mean(2, keepdims=True)
     clouds = cv2.resize(clouds, (width, height), interpolation=cv2.INTER_CUBIC)
-    canvas = np.clip(canvas + rng.uniform(20, 250) * clouds, 0, 255).astype(np.uint8)
+    canvas = np.clip(canvas + rng.uniform(20, 120) * clouds, 0, 255).astype(np.uint8)
     for _ in range(rng.integers(0, 40)):
         _scribble(canvas, rng)
     return canvas
