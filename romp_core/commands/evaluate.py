@@ -82,4 +82,8 @@ def evaluate(
             )
             write_image(overlay_folder / f"{picture.index:06}.jpg", drawn)
     problems = [f"{d.name}: {problem}" for d in datasets for problem in d.problems]
-    print(write_report(out, evaluation.protocol, summarize(results), settings, problems))
+    print(
+        write_report(
+            out, evaluation.protocol, summarize(results, datasets[0].keypoints), settings, problems
+        )
+    )

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from romp_core.body.joints import JOINT_SETS
+from romp_core.body.model import BodyModel
 from romp_core.data.readers.coco import coco_style
 from romp_core.data.readers.mpi_inf_3dhp import mpi_inf_3dhp_npz
 from romp_core.data.readers.mpii import mpii_json
@@ -73,6 +74,7 @@ class SyntheticSet:
         )
         config, seed = synthetic.preset(preset, base)
         self._pictures = synthetic.SyntheticPeople(config, seed)
+        self._body = BodyModel.load(config.body)
 
     def _part(self, root: Path | None, name: str) -> Path | None:
         path = None if root is None else root / name
@@ -90,6 +92,10 @@ class SyntheticSet:
     def group(self, index: int) -> str:
         """The set's name: there is only one group."""
         return self.name
+
+    def bodies_of(self, index: int) -> Sequence[BodyModel]:
+        """Everybody's betas belong to one body."""
+        return [self._body] * self._pictures.config.max_people
 
 
 def sample_photographs(root: Path) -> list[DataSet]:

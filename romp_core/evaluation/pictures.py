@@ -69,7 +69,8 @@ def _draw_box(picture: np.ndarray, box: np.ndarray, person: PersonResult) -> Non
         color = _POSED if person.oks > POSED_OKS else _FOUND
         words = f"OKS {person.oks:.2f}"
         if person.joint_errors is not None:
-            words += f", {np.nanmean(person.joint_errors):.0f} mm"
+            known = [error for error in person.joint_errors if error is not None]
+            words += f", {np.mean(known):.0f} mm"
     x1, y1, x2, y2 = (round(float(value)) for value in box)
     cv2.rectangle(picture, (x1, y1), (x2, y2), color, 2)
     for thickness, ink in ((4, (0, 0, 0)), (1, (255, 255, 255))):

@@ -48,6 +48,9 @@ class DataSet(Interface):
     def group(self, index: int) -> str:
         """What the report groups picture `index` under."""
 
+    def bodies_of(self, index: int) -> Sequence[BodyModel]:
+        """The body of each person's betas; empty where betas are not known."""
+
 
 @dataclass
 class Picture:
@@ -154,8 +157,8 @@ class Evaluator:
         )
         for (index, sample), people in zip(samples, predicted, strict=True):
             dataset, local = self.pictures[index]
-            group = dataset.group(local)
-            result = self.scorers[id(dataset)](index, group, sample, people)
+            group, bodies = dataset.group(local), dataset.bodies_of(local)
+            result = self.scorers[id(dataset)](index, group, sample, people, bodies)
             yield Picture(index, group, sample, people, result, dataset.keypoints)
 
 

@@ -1,7 +1,7 @@
 """Measuring what was predicted for one picture against what is known of it."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from romp_core.body.joints import JOINTS_71
 from romp_core.body.model import BodyModel
 from romp_core.data.sample import OCCLUDED, Sample
 from romp_core.evaluation import metrics
+from romp_core.evaluation.average_precision import coco_detections, coco_labels
 from romp_core.evaluation.keypoints import BOX_TO_AREA, oks, oks_sigmas
 from romp_core.evaluation.matching import Matches, match
 from romp_core.evaluation.protocols import Protocol
@@ -32,7 +33,7 @@ class PersonResult:
         oks: keypoint similarity.
         confidence: the prediction's.
         joint_errors, aligned_errors: mm per joint of the protocol, after moving the root, and
-            after Procrustes alignment; None without 3D joints.
+            after Procrustes alignment; None for joints that are not known, and for all.
         pve: mm, pelvis aligned; None where the true mesh is not known.
         mpjae, pmpjae: degrees; None where the true pose is not known.
     """
@@ -43,8 +44,8 @@ class PersonResult:
     prediction: int | None = None
     oks: float | None = None
     confidence: float | None = None
-    joint_errors: list[float] | None = None
-    aligned_errors: list[float] | None = None
+    joint_errors: list[float | None] | None = None
+    aligned_errors: list[float | None] | None = None
     pve: float | None = None
     mpjae: float | None = None
     pmpjae: float | None = None
@@ -60,6 +61,7 @@ class PictureResult:
         group: what the report groups by.
         people: who was to be found.
         ghosts: predictions where nobody is; None where not everybody is annotated.
+        detections, labels: 2D joints for AP, in COCO's form; empty where AP is not asked for.
     """
 
     index: int
@@ -67,6 +69,8 @@ class PictureResult:
     group: str
     people: list[PersonResult]
     ghosts: int | None
+    detections: list[dict[str, Any]] = field(default_factory=list)
+    labels: list[dict[str, Any]] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Plain containers and numbers."""
@@ -110,18 +114,32 @@ class Scorer:
 
     def matches(self, sample: Sample, people: People) -> Matches:
         """Which prediction belongs to whom."""
-        keypoints = sample.keypoints_2d[:, self._labels]
-        extent = sample.boxes[:, 2:] - sample.boxes[:, :2]
-        known = np.isfinite(sample.areas)
-        areas = np.where(known, sample.areas, BOX_TO_AREA * extent.prod(1))
         similarity = oks(
-            people.keypoints_2d[:, self._predicted_labels], keypoints, areas, self._sigmas
+            people.keypoints_2d[:, self._predicted_labels],
+            sample.keypoints_2d[:, self._labels],
+            _areas(sample),
+            self._sigmas,
         )
         counts = sample.has_keypoints[:, self._labels].sum(1) >= self.protocol.minimum_joints
         return match(people.center, similarity, sample.boxes, counts, sample.ignored_boxes)
 
-    def __call__(self, index: int, group: str, sample: Sample, people: People) -> PictureResult:
-        """The result of picture `index`."""
+    def __call__(
+        self,
+        index: int,
+        group: str,
+        sample: Sample,
+        people: People,
+        bodies: Sequence[BodyModel] = (),
+    ) -> PictureResult:
+        """The result of one picture.
+
+        Args:
+            index: its number.
+            group: what it is reported under.
+            sample: what is known of it.
+            people: what was predicted.
+            bodies: the body of each person's betas; empty where betas are not known.
+        """
         matches = self.matches(sample, people)
         visibility = sample.keypoints_2d[:, self._labels, 2]
         labeled = (visibility > 0).sum(1)
@@ -135,10 +153,17 @@ class Scorer:
         ]  # fmt: skip
         self._measure_joints(found, sample, people)
         self._measure_poses(found, sample, people)
+        self._measure_vertices(found, sample, people, bodies)
         missed = [self._base(person, labeled, hidden) for person in matches.missed]
         everybody = sorted([*found, *missed], key=lambda result: result.person)
         ghosts = len(matches.ghosts) if self.everybody_annotated else None
-        return PictureResult(index, sample.source, group, everybody, ghosts)
+        result = PictureResult(index, sample.source, group, everybody, ghosts)
+        if "ap50" in self.protocol.metrics:
+            predicted = people.keypoints_2d[:, self._predicted_labels]
+            result.detections = coco_detections(predicted, people.confidence)
+            labels = sample.keypoints_2d[:, self._labels]
+            result.labels = coco_labels(labels, sample.boxes, _areas(sample), sample.ignored_boxes)
+        return result
 
     @staticmethod
     def _base(person: int, labeled: np.ndarray, hidden: np.ndarray, **known: Any) -> PersonResult:
@@ -150,8 +175,8 @@ class Scorer:
         if not found:
             return
         predicted, target = self._joints(found, sample, people)
-        errors = metrics.joint_errors(predicted, target, self._root).tolist()
-        aligned = metrics.aligned_joint_errors(predicted, target).tolist()
+        errors = _known(metrics.joint_errors(predicted, target, self._root))
+        aligned = _known(metrics.aligned_joint_errors(predicted, target))
         for entry, own, own_aligned in zip(found, errors, aligned, strict=True):
             entry.joint_errors, entry.aligned_errors = own, own_aligned
 
@@ -175,59 +200,60 @@ class Scorer:
         if not found:
             return
         persons, predictions = _rows(found)
-        pose = torch.from_numpy(sample.pose[persons])
-        oriented = _orientations(torch.from_numpy(people.pose[predictions]))
-        true_oriented = _orientations(pose)
-        angles = metrics.mpjae(oriented, true_oriented).tolist()
-        for entry, angle in zip(found, angles, strict=True):
-            entry.mpjae = angle
-        self._measure_aligned_poses(found, sample, people, oriented, true_oriented)
-        if self._shares_mesh(sample, people):
-            self._measure_vertices(found, sample, people)
+        predicted = _orientations(people.pose[predictions])
+        target = _orientations(sample.pose[persons])
+        angles = metrics.mpjae(predicted, target).tolist()
+        aligned = metrics.pmpjae(predicted, target, *self._joints(found, sample, people)).tolist()
+        for entry, angle, aligned_angle in zip(found, angles, aligned, strict=True):
+            entry.mpjae, entry.pmpjae = angle, aligned_angle
 
-    def _measure_aligned_poses(
+    def _measure_vertices(
         self,
         found: list[PersonResult],
         sample: Sample,
         people: People,
-        oriented: torch.Tensor,
-        true_oriented: torch.Tensor,
+        bodies: Sequence[BodyModel],
     ) -> None:
-        predicted, target = self._joints(found, sample, people)
-        angles = metrics.pmpjae(oriented, true_oriented, predicted, target)
-        for entry, angle in zip(found, angles.tolist(), strict=True):
-            entry.pmpjae = angle
+        if "pve" not in self.protocol.metrics or not bodies:
+            return
+        known = sample.has_pose & sample.has_betas
+        for entry in found:
+            body = bodies[entry.person]
+            if known[entry.person] and np.array_equal(body.faces, self.body.faces):
+                entry.pve = _vertex_error(entry, sample, people, body)
 
-    def _shares_mesh(self, sample: Sample, people: People) -> bool:
-        return (
-            "pve" in self.protocol.metrics
-            and sample.body_id == self.body.id
-            and people.vertices.shape[1] > 0
-        )
 
-    def _measure_vertices(self, found: list[PersonResult], sample: Sample, people: People) -> None:
-        found = [entry for entry in found if sample.has_betas[entry.person]]
-        persons, predictions = _rows(found)
-        device = self.body.joints_template.device
-        with torch.inference_mode():
-            true = self.body(
-                torch.from_numpy(sample.pose[persons]).to(device),
-                torch.from_numpy(sample.betas[persons]).to(device),
-            )
-        errors = metrics.pve(
-            torch.from_numpy(people.vertices[predictions]),
-            true.vertices.cpu(),
-            torch.from_numpy(people.joints[predictions, _PELVIS]),
-            true.joints[:, _PELVIS].cpu(),
-        )
-        for entry, error in zip(found, errors.tolist(), strict=True):
-            entry.pve = error
+def _vertex_error(entry: PersonResult, sample: Sample, people: People, body: BodyModel) -> float:
+    """PVE of one person in mm, pelvis aligned."""
+    device = body.joints_template.device
+    pose, betas = sample.pose[entry.person, None], sample.betas[entry.person, None]
+    with torch.inference_mode():
+        true = body(torch.from_numpy(pose).to(device), torch.from_numpy(betas).to(device))
+    error = metrics.pve(
+        torch.from_numpy(people.vertices[entry.prediction, None]),
+        true.vertices.cpu(),
+        torch.from_numpy(people.joints[entry.prediction, None, _PELVIS]),
+        true.joints[:, _PELVIS].cpu(),
+    )
+    return error.item()
+
+
+def _areas(sample: Sample) -> np.ndarray:
+    """(K,) squared pixels, by the box where no outline is known."""
+    extent = sample.boxes[:, 2:] - sample.boxes[:, :2]
+    return np.where(np.isfinite(sample.areas), sample.areas, BOX_TO_AREA * extent.prod(1))
 
 
 def _rows(found: list[PersonResult]) -> tuple[list[int], list[int]]:
     return [entry.person for entry in found], [entry.prediction for entry in found]
 
 
-def _orientations(pose: torch.Tensor) -> torch.Tensor:
+def _orientations(pose: np.ndarray) -> torch.Tensor:
     """(K, 24, 3, 3) orientations in the optical frame, out of (K, 72) axis-angle, float64."""
-    return metrics.global_rotations(axis_angle_to_matrix(pose.double().unflatten(1, (24, 3))))
+    relative = axis_angle_to_matrix(torch.from_numpy(pose).double().unflatten(1, (24, 3)))
+    return metrics.global_rotations(relative)
+
+
+def _known(errors: torch.Tensor) -> list[list[float | None]]:
+    """Rows of numbers, None in place of NaN, which JSON does not have."""
+    return [[None if np.isnan(value) else value for value in row] for row in errors.tolist()]

@@ -1,11 +1,13 @@
 """From results per picture to the numbers of a table."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from romp_core.evaluation.average_precision import average_precision
 from romp_core.evaluation.matching import POSED_OKS
 from romp_core.evaluation.metrics import auc, pck
 from romp_core.evaluation.scoring import PersonResult, PictureResult
@@ -40,22 +42,27 @@ COLUMNS: dict[str, Column] = {
 """All measures. 3D errors are means over the people found; `found` says how many those are."""
 
 
-def summarize(results: Sequence[PictureResult]) -> dict[str, dict[str, float | int | None]]:
+def summarize(
+    results: Sequence[PictureResult], keypoints: Sequence[str]
+) -> dict[str, dict[str, float | int | None]]:
     """One row per group and, where there are several groups, one over all.
 
     Args:
         results: of all pictures.
+        keypoints: names of the joints that the detections for AP have.
 
     Returns:
         {group: {measure: number}}: `pictures`, `people` and the keys of `COLUMNS`; None where
         there is nothing to measure.
     """
     groups = sorted({result.group for result in results})
-    rows = {group: _row([r for r in results if r.group == group]) for group in groups}
-    return rows if len(rows) == 1 else {**rows, ALL: _row(results)}
+    rows = {group: _row([r for r in results if r.group == group], keypoints) for group in groups}
+    return rows if len(rows) == 1 else {**rows, ALL: _row(results, keypoints)}
 
 
-def _row(results: Sequence[PictureResult]) -> dict[str, float | int | None]:
+def _row(
+    results: Sequence[PictureResult], keypoints: Sequence[str]
+) -> dict[str, float | int | None]:
     people = [person for result in results for person in result.people]
     found = [person for person in people if person.prediction is not None]
     errors = _joint_rows(found, "joint_errors")
@@ -71,6 +78,7 @@ def _row(results: Sequence[PictureResult]) -> dict[str, float | int | None]:
         "auc": _mean(auc(errors).tolist()),
         "mpjae": _mean([person.mpjae for person in found]),
         "pmpjae": _mean([person.pmpjae for person in found]),
+        **average_precision(results, keypoints),
     }
 
 
@@ -100,7 +108,8 @@ def _finding(
 
 def _joint_rows(found: Sequence[PersonResult], field: str) -> torch.Tensor:
     """(K, J) errors of the people that have them."""
-    rows = [getattr(person, field) for person in found if getattr(person, field) is not None]
+    known = [getattr(person, field) for person in found]
+    rows = [[math.nan if e is None else e for e in row] for row in known if row is not None]
     return torch.tensor(rows, dtype=torch.float64).reshape(len(rows), -1 if rows else 0)
 
 

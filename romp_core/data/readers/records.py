@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from romp_core.body.joints import JOINTS_71
+from romp_core.body.model import BodyModel
 from romp_core.data.sample import UNLABELED, Sample
 from romp_core.errors import DataError
 from romp_core.media import read_image
@@ -54,7 +55,7 @@ class Record:
         image: path of the picture.
         people: per-person fields of `Sample`, each with one row per person.
         intrinsics: (3, 3), or None where the camera is not known.
-        body_id: see `Sample`.
+        bodies: where betas are known, per person the key of its body in `RecordSet.bodies`.
         ignored_boxes: (M, 4), see `Sample`.
         tags: what protocols select by, for example {"sequence": "courtyard_box_00"}.
     """
@@ -63,7 +64,7 @@ class Record:
     image: Path
     people: Mapping[str, np.ndarray]
     intrinsics: np.ndarray | None = None
-    body_id: str | None = None
+    bodies: tuple[str, ...] = ()
     ignored_boxes: np.ndarray = field(default_factory=lambda: np.zeros((0, 4), np.float32))
     tags: Mapping[str, str] = field(default_factory=dict)
 
@@ -79,6 +80,7 @@ class RecordSet(Sequence[Sample]):
         problems: what is missing in the files.
         everybody_annotated: whether a person without annotation can only be in an ignored box;
             otherwise false positives cannot be told.
+        bodies: the bodies that betas belong to; 3DPW has one per gender.
         group_tag: the tag that reports are grouped by; None takes the data set's name.
     """
 
@@ -87,6 +89,7 @@ class RecordSet(Sequence[Sample]):
     keypoints: tuple[str, ...]
     problems: Problems
     everybody_annotated: bool = True
+    bodies: Mapping[str, BodyModel] = field(default_factory=dict)
     group_tag: str | None = None
 
     def __len__(self) -> int:
@@ -109,10 +112,14 @@ class RecordSet(Sequence[Sample]):
             image,
             f"{self.name} {record.name}",
             intrinsics=record.intrinsics,
-            body_id=record.body_id,
+            body_id=self.bodies[record.bodies[0]].id if len(set(record.bodies)) == 1 else None,
             ignored_boxes=_clipped(record.ignored_boxes, *image.shape[:2]),
             **people,
         )
+
+    def bodies_of(self, index: int) -> list[BodyModel]:
+        """The body of each person of picture `index`; empty where betas are not known."""
+        return [self.bodies[key] for key in self.records[index].bodies]
 
     def group(self, index: int) -> str:
         """What reports group picture `index` under."""

@@ -1,0 +1,201 @@
+"""Evaluation from end to end, with predictions whose errors are known beforehand."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from evaluation_factory import KnownPeople, Oracle, joint
+from scipy.spatial.transform import Rotation
+
+from romp_core.errors import DataError
+from romp_core.evaluation.protocols import SYNTHETIC
+from romp_core.evaluation.runner import Evaluator, ResultFile
+from romp_core.evaluation.scoring import PictureResult
+from romp_core.evaluation.summary import ALL, summarize
+
+PROTOCOL = replace(SYNTHETIC, metrics=(*SYNTHETIC.metrics, "ap50", "ar50"))
+
+
+@pytest.fixture(scope="module")
+def dataset(small_body):
+    return KnownPeople(small_body)
+
+
+def evaluate(dataset, body, change=lambda people: people, **options):
+    evaluator = Evaluator(Oracle(dataset, body, change), [dataset], PROTOCOL, batch=3, **options)
+    results = [picture.result for picture in evaluator.run()]
+    return summarize(results, dataset.keypoints)
+
+
+def changed(**fields):
+    """A change of `People`: each named field by its function of the old value."""
+    return lambda people: replace(
+        people, **{name: change(getattr(people, name)) for name, change in fields.items()}
+    )
+
+
+def test_the_truth_has_no_errors(dataset, small_body):
+    rows = evaluate(dataset, small_body)
+    assert set(rows) == {"even", "odd", ALL}
+    everybody = rows[ALL]
+    assert (everybody["pictures"], everybody["people"]) == (4, 8)
+    for metric in ("found", "posed", "pck", "ap50", "ar50"):
+        assert everybody[metric] == pytest.approx(100), metric
+    assert everybody["auc"] == pytest.approx(100, abs=0.01)
+    for metric in ("mpjpe", "pmpjpe", "pve", "mpjae", "pmpjae", "false_positives", "ghosts"):
+        assert everybody[metric] == pytest.approx(0, abs=0.01), metric
+
+
+def test_a_shift_in_space_is_no_error(dataset, small_body):
+    shift = np.array([0.4, -1, 3], np.float32)
+    move = changed(joints=lambda j: j + shift, vertices=lambda v: v + shift)
+    row = evaluate(dataset, small_body, move)[ALL]
+    assert row["mpjpe"] == pytest.approx(0, abs=0.01)
+    assert row["pve"] == pytest.approx(0, abs=0.01)
+
+
+def test_a_moved_wrist_counts_by_its_share(dataset, small_body):
+    def move(joints):
+        joints = joints.copy()
+        joints[:, joint("left_wrist_h17"), 2] += 0.28
+        return joints
+
+    row = evaluate(dataset, small_body, changed(joints=move))[ALL]
+    assert row["mpjpe"] == pytest.approx(280 / 14, abs=0.01)
+    assert row["pck"] == pytest.approx(100 * 13 / 14, abs=0.01)
+    assert row["auc"] == pytest.approx(100 * 13 / 14, abs=0.02)
+    assert row["pve"] == pytest.approx(0, abs=0.01)
+
+
+def test_scale_and_rotation_count_before_but_not_after_alignment(dataset, small_body):
+    turn = Rotation.from_rotvec([0, np.radians(40), 0])
+    matrix = turn.as_matrix().astype(np.float32)
+
+    def turned_pose(pose):
+        orient = turn * Rotation.from_rotvec(pose[:, :3])
+        return np.concatenate([orient.as_rotvec().astype(np.float32), pose[:, 3:]], 1)
+
+    change = changed(joints=lambda j: 1.3 * j @ matrix.T, pose=turned_pose)
+    row = evaluate(dataset, small_body, change)[ALL]
+    assert row["mpjpe"] > 50
+    assert row["pmpjpe"] == pytest.approx(0, abs=0.01)
+    assert row["mpjae"] == pytest.approx(40, abs=0.01)
+    assert row["pmpjae"] == pytest.approx(0, abs=0.01)
+
+
+def test_a_missing_person_is_counted_and_leaves_the_errors_alone(dataset, small_body):
+    row = evaluate(dataset, small_body, lambda people: people[:1])[ALL]
+    assert row["found"] == row["posed"] == row["ar50"] == pytest.approx(50)
+    assert row["mpjpe"] == pytest.approx(0, abs=0.01)
+    # Precision is 1 up to a recall of one half: 51 of COCO's 101 recall steps.
+    assert row["ap50"] == pytest.approx(100 * 51 / 101)
+
+
+def test_an_invented_person_is_a_false_positive(dataset, small_body):
+    def invent(people):
+        far = people[[1, 0, 1]]
+        pixels, center = far.keypoints_2d.copy(), far.center.copy()
+        pixels[2], center[2] = pixels[2] + 900, center[2] + 900
+        return replace(far, keypoints_2d=pixels, center=center)
+
+    row = evaluate(dataset, small_body, invent)[ALL]
+    assert row["found"] == row["posed"] == pytest.approx(100)
+    assert row["ghosts"] == row["false_positives"] == pytest.approx(1)
+
+
+def test_somebody_in_place_but_unlike_is_found_not_posed_and_a_false_positive(dataset, small_body):
+    stick = changed(keypoints_2d=lambda k: np.broadcast_to(k.mean(1, keepdims=True), k.shape))
+    row = evaluate(dataset, small_body, stick)[ALL]
+    assert row["found"] == pytest.approx(100)
+    assert row["posed"] == pytest.approx(0)
+    assert row["ghosts"] == 0
+    assert row["false_positives"] == pytest.approx(2)
+
+
+def test_nobody_predicted(dataset, small_body):
+    row = evaluate(dataset, small_body, lambda people: people[:0])[ALL]
+    assert row["found"] == row["ap50"] == 0
+    assert row["mpjpe"] is None and row["pve"] is None
+
+
+def test_pictures_without_people(small_body):
+    rows = evaluate(KnownPeople(small_body, pictures=2, people=0), small_body)
+    assert rows[ALL]["people"] == 0
+    assert rows[ALL]["found"] is None
+    assert rows[ALL]["false_positives"] == 0
+
+
+def test_count_takes_pictures_from_all_over_the_set(small_body):
+    dataset = KnownPeople(small_body, pictures=7)
+    evaluator = Evaluator(Oracle(dataset, small_body), [dataset], PROTOCOL, count=3)
+    assert [picture.index for picture in evaluator.run()] == [0, 3, 6]
+
+
+def test_parts_of_several_processes_make_up_the_whole(dataset, small_body):
+    parts = [
+        Evaluator(Oracle(dataset, small_body), [dataset], PROTOCOL, part=(rank, 3))
+        for rank in range(3)
+    ]
+    indices = [picture.index for part in parts for picture in part.run()]
+    assert sorted(indices) == [0, 1, 2, 3]
+
+
+def test_results_survive_an_interruption(dataset, small_body, tmp_path):
+    file = ResultFile(tmp_path / "out" / "pictures.jsonl", {"weights": "a"})
+    evaluator = Evaluator(Oracle(dataset, small_body), [dataset], PROTOCOL, batch=2)
+    assert file.resume() == []
+    run = evaluator.run()
+    first = [next(run).result for _ in range(2)]
+    for result in first:
+        file.add(result)
+    run.close()
+    with file.path.open("a") as broken:
+        broken.write('{"index": 2, "source": "cut o')
+    again = ResultFile(file.path, {"weights": "a"})
+    kept = again.resume()
+    assert [result.index for result in kept] == [0, 1]
+    rest = [picture.result for picture in evaluator.run(skip=[r.index for r in kept])]
+    assert [result.index for result in rest] == [2, 3]
+    whole = [picture.result for picture in evaluator.run()]
+    assert summarize(kept + rest, dataset.keypoints) == summarize(whole, dataset.keypoints)
+
+
+def test_results_of_other_weights_are_not_mixed_in(tmp_path):
+    path = tmp_path / "pictures.jsonl"
+    ResultFile(path, {"weights": "a", "count": 3}).resume()
+    with pytest.raises(DataError, match="another weights"):
+        ResultFile(path, {"weights": "b", "count": 3}).resume()
+
+
+def test_results_are_strict_json(dataset, small_body):
+    evaluator = Evaluator(Oracle(dataset, small_body), [dataset], PROTOCOL)
+    for picture in evaluator.run():
+        text = json.dumps(picture.result.to_json(), allow_nan=False)
+        assert PictureResult.from_json(json.loads(text)) == picture.result
+
+
+def test_another_topology_has_no_vertex_error(dataset, small_body, small_body_data):
+    from romp_core.body import BodyModel
+
+    other = BodyModel(replace(small_body_data, faces=small_body_data.faces[::-1].copy()))
+    evaluator = Evaluator(Oracle(dataset, small_body), [dataset], PROTOCOL)
+    evaluator.predictor.body = other
+    for scorer in evaluator.scorers.values():
+        scorer.body = other
+    assert all(p.pve is None for picture in evaluator.run() for p in picture.result.people)
+
+
+def test_half_the_joints_unknown(small_body):
+    class Half(KnownPeople):
+        def __getitem__(self, index):
+            sample = super().__getitem__(index)
+            sample.joints_3d[:, joint("left_wrist_h17")] = np.nan
+            return sample
+
+    row = evaluate(Half(small_body), small_body)[ALL]
+    assert row["mpjpe"] == pytest.approx(0, abs=0.01)
+    assert row["pmpjpe"] == pytest.approx(0, abs=0.01)
+    assert row["pmpjae"] is None  # its alignment needs all joints
+    assert torch.isfinite(torch.tensor(row["pve"]))
