@@ -47,9 +47,12 @@ $(VENV)/.linters: $(VENV)/.created requirements/constraints.txt
 # The build tools enter .venv itself, so that a change costs seconds: pip's isolated build would
 # install them anew each time. The colcon test needs them too.
 $(VENV)/.build-tools-$(ROS): $(VENV)/.created $(wildcard requirements/*.txt)
-	$(PIP) --requirement requirements/build.txt $(ROS_BUILD)
+	@echo "Installing build tools and, unless sourced, ROS 2: a minute the first time"
+	$(PIP) --requirement requirements/build.txt $(ROS_BUILD) || { echo "If the package index has no\
+ ros-jazzy wheels for this machine, source a ROS 2 and run make again" >&2; exit 2; }
 	touch $@
 
 $(VENV)/.installed-$(ROS): $(VENV)/.build-tools-$(ROS) $(SOURCES)
+	@echo "Installing ros2_romp: minutes the first time, seconds after a change"
 	$(PIP) --no-build-isolation '.[test]'
 	touch $@

@@ -5,6 +5,8 @@ wheels from the package index.
 """
 
 import os
+import platform
+import sys
 from pathlib import Path
 
 from setuptools import build_meta
@@ -27,5 +29,15 @@ def requirements(purpose: str) -> list[str]:
 
 
 def get_requires_for_build_wheel(config_settings=None) -> list[str]:
-    """What pip installs into the build environment (PEP 517)."""
+    """What pip installs into the build environment (PEP 517).
+
+    Raises:
+        SystemExit: there are no ROS 2 wheels for this machine; says so before pip looks for them.
+    """
+    machine = f"{platform.machine()} {sys.platform}"
+    if not ros_is_sourced() and machine != "x86_64 linux":
+        raise SystemExit(
+            f"ROS 2 wheels exist for x86_64 linux, and this is {machine}: "
+            "source a ROS 2 (source /opt/ros/DISTRO/setup.bash) and run the same command again"
+        )
     return build_meta.get_requires_for_build_wheel(config_settings) + requirements("build")

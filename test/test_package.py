@@ -114,6 +114,13 @@ def test_a_sourced_ros_takes_the_place_of_the_wheels(monkeypatch):
         assert not any(line.startswith("ros-") for line in lines)
 
 
+def test_machines_without_wheels_are_told_to_source_a_ros(monkeypatch):
+    monkeypatch.delenv("ROS_DISTRO", raising=False)
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    with pytest.raises(SystemExit, match="this is aarch64 linux: source a ROS 2"):
+        build_backend.get_requires_for_build_wheel()
+
+
 def test_building_without_a_compiler_says_what_to_do(tmp_path):
     result = run_python(
         *("setup.py", "-q", "build", "--build-base", str(tmp_path)),
