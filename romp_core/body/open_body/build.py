@@ -89,9 +89,7 @@ def build_open_body(source: AnnySource, count: int = 1000, seed: int = 0) -> Ope
     )
     landmarks = {name: int(index[vertex]) for name, vertex in on_skin.items()}
     regressor = landmark_regressor(_posed_joint_rows(data, mirror, seed), landmarks)
-    data = replace(
-        data, landmark_names=LANDMARKS, landmark_regressor=regressor.astype(np.float32)
-    )
+    data = replace(data, landmark_names=LANDMARKS, landmark_regressor=regressor.astype(np.float32))
     return OpenBody(data, anny_vertices, outer_vertices, variance)
 
 

@@ -68,9 +68,7 @@ def linear_in_betas(joints: np.ndarray, betas: np.ndarray) -> np.ndarray:
     return solution.reshape(-1, *joints.shape[1:])
 
 
-def joint_regressor(
-    bodies: np.ndarray, joints: np.ndarray, mirror: np.ndarray
-) -> np.ndarray:
+def joint_regressor(bodies: np.ndarray, joints: np.ndarray, mirror: np.ndarray) -> np.ndarray:
     """Rows (24, V) that sum to one and give the joints of the mean body and of every direction.
 
     The nearest vertices alone reach Anny's joints only to some 10 mm with non-negative weights:

@@ -1,4 +1,7 @@
-"""Figures of the open body: its mesh, its joints, and how far from Anny its surface lies."""
+"""Figures of the open body: its mesh, its joints, and how far from Anny its surface lies.
+
+People for the measurements are sampled anew, with another seed than those it was made from.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,38 @@ import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
 
-from romp_core.body.joints import SMPL_PARENTS
+from romp_core.body.joints import JOINTS_71, SMPL_PARENTS
 from romp_core.body.model import BodyModel
 from romp_core.body.open_body import fit
 from romp_core.body.open_body.build import OpenBody
 from romp_core.body.open_body.source import AnnySource
 
 _SURFACE_POINTS = 10_000
+_LIMBS = [
+    f"{side}_{part}"
+    for side in ("left", "right")
+    for part in ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
+]
+_LIMB_JOINTS = [JOINTS_71.index(name) for name in _LIMBS]
+_LIMB_LANDMARKS = [JOINTS_71.index(f"{name}_h17") for name in _LIMBS]
+
+
+def smallest_angles(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """The smallest angle of each triangle (F,), degrees."""
+    corners = vertices[faces]
+    angles = []
+    for corner in range(3):
+        one, two = (corners[:, (corner + k) % 3] - corners[:, corner] for k in (1, 2))
+        cross = np.linalg.norm(np.cross(one, two), axis=1)
+        angles.append(np.arctan2(cross, (one * two).sum(axis=1)))
+    return np.degrees(np.min(angles, axis=0))
+
+
+def is_closed(faces: np.ndarray) -> bool:
+    """Whether every edge has exactly two triangles that run along it in opposite directions."""
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    forward = {tuple(edge) for edge in edges.tolist()}
+    return len(forward) == len(edges) and all((b, a) in forward for a, b in forward)
 
 
 @dataclass(frozen=True)
@@ -28,6 +56,8 @@ class Distances:
         rest: In the rest pose, shapes projected on ten betas.
         decimated: In the rest pose, with each person's own vertices.
         skinned: Posed, with each person's own vertices and joints.
+        joints: In the rest pose, from the regressed to Anny's joints.
+        landmarks: Posed, from the Human3.6M limb joints regressed from the skin to the joints.
     """
 
     posed: float
@@ -35,12 +65,14 @@ class Distances:
     rest: float
     decimated: float
     skinned: float
+    joints: float
+    landmarks: float
 
 
 def distances_to_anny(
     source: AnnySource, body: OpenBody, poses: np.ndarray, seed: int = 1
 ) -> Distances:
-    """Mean surface distances over as many new people as there are poses.
+    """Mean distances over as many new people as there are poses.
 
     Args:
         source: Anny.
@@ -60,10 +92,16 @@ def distances_to_anny(
     pose = torch.as_tensor(rotations, dtype=torch.float32)
     betas_tensor = torch.as_tensor(betas, dtype=torch.float32)
     with torch.no_grad():
-        posed = model(pose, betas_tensor).vertices.numpy()
-        rest = model(torch.zeros(len(poses), 72), betas_tensor).vertices.numpy()
+        in_pose = model(pose, betas_tensor)
+        at_rest = model(torch.zeros(len(poses), 72), betas_tensor)
+    posed, rest = in_pose.vertices.numpy(), at_rest.vertices.numpy()
+    joint_gap = at_rest.joints[:, :24].numpy() - people.joints
+    landmark_gap = in_pose.joints[:, _LIMB_LANDMARKS] - in_pose.joints[:, _LIMB_JOINTS]
     skinned = np.stack(
-        [_skin(data.weights, v, j, r) for v, j, r in zip(own, people.joints, rotations, strict=True)]
+        [
+            _skin(data.weights, v, j, r)
+            for v, j, r in zip(own, people.joints, rotations, strict=True)
+        ]
     )
     outer = source.faces[np.isin(source.faces, body.outer_vertices).all(axis=1)]
     faces = data.faces
@@ -73,6 +111,8 @@ def distances_to_anny(
         rest=_mean_distance(rest, faces, people.vertices, source.faces),
         decimated=_mean_distance(own, faces, people.vertices, source.faces),
         skinned=_mean_distance(skinned, faces, target, source.faces),
+        joints=1000 * float(np.linalg.norm(joint_gap, axis=-1).mean()),
+        landmarks=1000 * float(landmark_gap.norm(dim=-1).mean()),
     )
 
 
