@@ -1,0 +1,1 @@
+"""Samples, data set readers, synthetic people, and what turns them into training batches."""

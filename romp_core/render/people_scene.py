@@ -6,6 +6,7 @@ import cv2
 import moderngl
 import numpy as np
 
+from romp_core.render import people_backdrop as backdrop_shaders
 from romp_core.render import people_shaders as shaders
 from romp_core.render.gl import current_device, projection_matrix
 
@@ -155,8 +156,10 @@ class SceneRenderer:
         self._figures = {kind: device.program(*sources) for kind, sources in _PROGRAMS.items()}
         self._shadow = device.program(shaders.SHADOW_VERTEX, shaders.SHADOW_FRAGMENT)
         self._backgrounds = {
-            mode: device.program(shaders.BACKGROUND_VERTEX, shaders.background_fragment(mode))
-            for mode in shaders.BACKGROUND_MODES
+            mode: device.program(
+                backdrop_shaders.BACKGROUND_VERTEX, backdrop_shaders.background_fragment(mode)
+            )
+            for mode in backdrop_shaders.BACKGROUND_MODES
         }
         self._programs = (*self._figures.values(), self._shadow, *self._backgrounds.values())
         self._make_textures(noise, prints)

@@ -18,7 +18,7 @@ from romp_core.data.synthetic.poses import PoseSampler, load_poses
 from romp_core.data.synthetic.sensor import ambient_occlusion, photograph
 from romp_core.data.synthetic.textures import fractal_noise, print_atlas
 from romp_core.render.people_scene import Figure, Rendering, Scene, SceneRenderer
-from romp_core.render.people_shaders import LOOKS
+from romp_core.render.people_shading import LOOKS
 
 _TEXTURE_SEED = 5
 _CONTACT_CELLS = 192
@@ -113,8 +113,9 @@ class SyntheticPeople:
                 if spot[1] > 0.8:
                     things.append(objects.obstacle(rng, spot))
         if rng.random() < 0.3:
+            behind = people.joints[..., 2].max(initial=2.0)
             for _ in range(rng.integers(1, 5)):
-                depth = rng.uniform(2, 12)
+                depth = behind + rng.uniform(0.8, 6)
                 things.append(objects.obstacle(rng, np.array([rng.normal(0, 0.5) * depth, depth])))
         return things
 

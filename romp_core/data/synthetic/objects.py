@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from romp_core.data.synthetic.outfit import cloth_color, linear
-from romp_core.render.people_shaders import LOOKS
+from romp_core.render.people_shading import LOOKS
 
 OBJECT = 255
 """Stands for objects where people have their number, and joints theirs."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from romp_core.render.people_shaders import LOOKS
+from romp_core.render.people_shading import LOOKS
 
 # sRGB colours that people's skin, hair and clothes really have; clothes get more below.
 _SKIN = np.array(
@@ -128,8 +128,8 @@ def _dress_top(outfit: Outfit, rng: np.random.Generator) -> None:
     outfit.set("TOP_A", cloth_color(rng), style)
     outfit.set("TOP_B", cloth_color(rng), density)
     outfit.set("TOP_C", cloth_color(rng), rng.choice([0, 0, rng.uniform(0, np.pi)]))
-    sleeve = rng.choice([-0.35, rng.uniform(0.05, 0.4), rng.uniform(0.5, 0.9), rng.uniform(1.8, 2.1)],
-                        p=[0.1, 0.15, 0.25, 0.5])  # fmt: skip
+    sleeves = [-0.35, rng.uniform(0.05, 0.4), rng.uniform(0.5, 0.9), rng.uniform(1.8, 2.1)]
+    sleeve = rng.choice(sleeves, p=[0.1, 0.15, 0.25, 0.5])
     is_jacket = sleeve > 1 and rng.random() < 0.45
     hem = rng.uniform(-0.1, 0.2) if rng.random() < 0.93 else rng.uniform(0.3, 0.6)
     opening = rng.uniform(0.02, 0.09) if is_jacket and rng.random() < 0.6 else 0

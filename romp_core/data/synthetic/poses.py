@@ -12,6 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from romp_core.body.joints import SMPL_JOINTS, flip_permutation
 from romp_core.data.synthetic.archetypes import procedural_pose
+from romp_core.data.synthetic.bvh import read_bvh_folder
 from romp_core.data.synthetic.joint_limits import perturb
 from romp_core.errors import DataError
 
@@ -22,11 +23,11 @@ _MIRRORED = flip_permutation(SMPL_JOINTS)
 
 
 def load_poses(path: str | Path, held_out: bool = False) -> np.ndarray:
-    """Recorded poses of a file.
+    """Recorded poses of a file or folder.
 
     Args:
         path: an .npz with `pose` (N, 24, 3) or (N, 72) axis-angle, and optionally `held_out`
-            (N,) bool.
+            (N,) bool; or a folder with .bvh files, of which a tenth is held out.
         held_out: take the poses set aside for evaluation instead of those for training.
 
     Returns:
@@ -36,6 +37,8 @@ def load_poses(path: str | Path, held_out: bool = False) -> np.ndarray:
         DataError: nothing usable is there.
     """
     path = Path(path)
+    if path.is_dir():
+        return read_bvh_folder(path, held_out)
     if not path.is_file():
         raise DataError(
             f"no pose file at {path}: give an .npz with `pose` (N, 24, 3), a folder of .bvh "

@@ -6,10 +6,7 @@ Nothing here moves a pixel, so annotations stay exact.
 import cv2
 import numpy as np
 
-
-_TAPS = tuple(
-    (int(round(3 * np.sin(a))), int(round(3 * np.cos(a)))) for a in np.arange(8) * np.pi / 4
-)
+_TAPS = ((0, 3), (2, 2), (3, 0), (2, -2), (0, -3), (-2, -2), (-3, 0), (-2, 2))
 
 
 def ambient_occlusion(image: np.ndarray, depth: np.ndarray, strength: float) -> np.ndarray:
