@@ -61,6 +61,13 @@ def test_messages_and_modules_come_from_the_workspace(workspace):
     assert all(Path(file).is_relative_to(workspace / "install") for file in files), files
 
 
+@pytest.mark.parametrize("package", ["romp_core", "ros2_romp"])
+def test_python_packages_are_complete(workspace, package):
+    python = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    installed = workspace / "install/ros2_romp/lib" / python / "site-packages" / package
+    assert not relative_files(REPOSITORY / package) - relative_files(installed)
+
+
 @pytest.mark.parametrize("folder", ["launch", "config"])
 def test_share_holds_the_files_of_the_source_tree(workspace, folder):
     installed = workspace / "install/ros2_romp/share/ros2_romp"
