@@ -29,7 +29,6 @@ class BagSource:
 
     Attributes:
         topic: name of the image topic.
-        other_topics: the image topics that are not played.
         camera_info_topic: the topic beside it that holds its camera_info, if the bag has one.
 
     Raises:
@@ -44,9 +43,6 @@ class BagSource:
         with self._reader() as reader:
             image = _choose_image(path, reader.connections, topic)
             self.topic = image.topic
-            self.other_topics = [
-                name for name in _image_topics(reader.connections) if name != image.topic
-            ]
             beside = camera_info_topic(image.topic)
             recorded = {connection.topic: connection.msgtype for connection in reader.connections}
             self.camera_info_topic = beside if recorded.get(beside) == CAMERA_INFO else None

@@ -216,7 +216,6 @@ def test_topic_is_the_first_one_or_the_chosen_one(tmp_path):
         ],
     )
     assert BagSource(path).topic == "/front/image"
-    assert BagSource(path).other_topics == ["/rear/image/compressed"]
     (frame,) = open_source(str(path), topic="rear/image/compressed")
     assert frame.stamp == (2, 0)
     with pytest.raises(DataError, match="/front/image, /rear/image/compressed"):
