@@ -52,7 +52,11 @@ $(VENV)/.build-tools-$(ROS): $(VENV)/.created $(wildcard requirements/*.txt)
  ros-jazzy wheels for this machine, source a ROS 2 and run make again" >&2; exit 2; }
 	touch $@
 
-$(VENV)/.installed-$(ROS): $(VENV)/.build-tools-$(ROS) $(SOURCES)
-	@echo "Installing ros2_romp: minutes the first time, seconds after a change"
+$(VENV)/.dependencies-$(ROS): $(VENV)/.build-tools-$(ROS) pyproject.toml
+	@echo "Installing what ros2_romp and its tests need: minutes the first time"
 	$(PIP) --no-build-isolation '.[test]'
+	touch $@
+
+$(VENV)/.installed-$(ROS): $(VENV)/.dependencies-$(ROS) $(SOURCES)
+	$(PIP) --no-build-isolation --no-deps .
 	touch $@
