@@ -240,7 +240,7 @@ def field_of_view(text: str) -> float:
 
 
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
-    """Options of the command line, without its ROS part."""
+    """Options of the command line, of which the ROS part is left to rclpy; it includes the name."""
     parser = argparse.ArgumentParser(
         "image_player",
         description=__doc__,
@@ -274,7 +274,12 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
         help="field of view that camera_info tells of where no calibration is known (default: 60)",
     )
     add("--wait-for-subscriber", action="store_true", help="begin when somebody listens")
-    return parser.parse_args(arguments)
+    try:
+        own_arguments = remove_ros_args(arguments)[1:]
+    # rclpy has no public name for its errors about arguments; their ends tell where it is in C.
+    except RuntimeError as error:
+        parser.error(f"wrong ROS arguments: {str(error).split(', at /')[0]}")
+    return parser.parse_args(own_arguments)
 
 
 def stop_on_signals() -> threading.Event:
@@ -315,7 +320,7 @@ def run(options: argparse.Namespace) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0 when it played or was told to stop, 2 when it could not play."""
     arguments = sys.argv if arguments is None else ["image_player", *arguments]
-    options = parse_arguments(remove_ros_args(arguments)[1:])
+    options = parse_arguments(arguments)
     # The decoders' own remarks would bury the one sentence that helps.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")

@@ -188,7 +188,7 @@ def open_source(
     if topic:
         raise DataError(f"a topic ({topic}) was chosen, but {source} is not a rosbag2")
     device = re.fullmatch(r"(?:/dev/video)?(\d+)", source)
-    if device and not path.is_file():
+    if device and not (path.is_file() or path.is_dir()):
         return WebcamSource(int(device[1]), rate)
     if not path.exists():
         raise FileNotFoundError(

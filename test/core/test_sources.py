@@ -152,6 +152,13 @@ def test_webcam_thins_its_frames_to_the_rate_and_tells_when_it_stops(monkeypatch
     assert len(times) == pytest.approx(expected, abs=1)
 
 
+def test_folder_with_a_number_for_a_name_is_no_webcam(tmp_path, monkeypatch):
+    (tmp_path / "97").mkdir()
+    write_image(tmp_path / "97" / "a.png")
+    monkeypatch.chdir(tmp_path)
+    assert open_source("97").length == 1
+
+
 def test_absent_webcam_is_named():
     with pytest.raises(DataError, match="/dev/video97 cannot be opened"):
         open_source("97")

@@ -378,7 +378,13 @@ def test_folder_of_damaged_images_names_them_and_exits_with_2(tmp_path, start_pr
 
 @pytest.mark.parametrize(
     "arguments",
-    [["a.png", "--rate", "0"], ["a.png", "--horizontal-fov-deg", "180"], [], ["a.png", "--absent"]],
+    [
+        [],
+        ["a.png", "--absent"],
+        ["a.png", "--rate", "0"],
+        ["a.png", "--horizontal-fov-deg", "180"],
+        ["a.png", "--ros-args", "-r", "image"],
+    ],
 )
 def test_wrong_options_exit_with_2(start_process, arguments):
     process = start_process("-m", "ros2_romp.image_player", *arguments)
