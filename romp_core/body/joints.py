@@ -101,6 +101,30 @@ JOINT_SETS: dict[str, tuple[str, ...]] = {
         "right_hip_lsp", "right_knee", "right_ankle",
         "left_eye", "left_ear", "right_eye", "right_ear",
     ),
+    "lsp_labels14": (
+        "right_ankle", "right_knee", "right_hip_lsp", "left_hip_lsp", "left_knee", "left_ankle",
+        "right_wrist", "right_elbow", "right_shoulder",
+        "left_shoulder", "left_elbow", "left_wrist", "neck_lsp", "head_top_lsp",
+    ),
+    "ai_challenger14": (
+        "right_shoulder", "right_elbow", "right_wrist",
+        "left_shoulder", "left_elbow", "left_wrist",
+        "right_hip_lsp", "right_knee", "right_ankle",
+        "left_hip_lsp", "left_knee", "left_ankle", "head_top_lsp", "neck_lsp",
+    ),
+    "posetrack17": (
+        "nose", "neck_lsp", "head_top_lsp", "left_ear", "right_ear",
+        "left_shoulder", "right_shoulder", "left_elbow", "right_elbow",
+        "left_wrist", "right_wrist", "left_hip_lsp", "right_hip_lsp",
+        "left_knee", "right_knee", "left_ankle", "right_ankle",
+    ),
+    "openpose18": (
+        "nose", "neck_lsp", "right_shoulder", "right_elbow", "right_wrist",
+        "left_shoulder", "left_elbow", "left_wrist",
+        "right_hip_lsp", "right_knee", "right_ankle",
+        "left_hip_lsp", "left_knee", "left_ankle",
+        "right_eye", "left_eye", "right_ear", "left_ear",
+    ),
 }  # fmt: skip
 """Joint names of each data set in its official order; every name is one of `JOINTS_71`."""
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from romp_core.evaluation.datasets import find_evaluation
+from romp_core.evaluation.datasets import Place, find_evaluation
 from romp_core.evaluation.pictures import draw_result
 from romp_core.evaluation.report import write_report
 from romp_core.evaluation.runner import RESULTS_FILE, Evaluator, ResultFile
@@ -20,6 +20,7 @@ def evaluate(
     out: Path = Path("evaluation"),
     body: str = "open",
     device: str | None = None,
+    smpl: Path | None = None,
     runtime: str = "auto",
     threshold: float = 0.2,
     count: int | None = None,
@@ -39,6 +40,7 @@ def evaluate(
         out: Folder to write to; made if need be.
         body: "open", or an SMPL file (.npz, .pkl, packed .pth).
         device: cpu, cuda, ...; by default a GPU where there is one.
+        smpl: Folder of SMPL_NEUTRAL, SMPL_MALE and SMPL_FEMALE, which some sets are given in.
         runtime: What runs the network; "auto" takes the fastest there is.
         threshold: Confidence that a person must exceed.
         count: Only so many pictures, spread evenly over the set.
@@ -52,7 +54,7 @@ def evaluate(
     """
     evaluation = find_evaluation(dataset, protocol)
     romp = load(weights, device=device, runtime=runtime, body=body, center_threshold=threshold)
-    datasets = evaluation.open(root)
+    datasets = evaluation.open(Place(root, smpl))
     evaluator = Evaluator(romp, datasets, evaluation.protocol, count=count, batch=batch)
     settings = {
         "dataset": dataset,
@@ -84,6 +86,6 @@ def evaluate(
     problems = [f"{d.name}: {problem}" for d in datasets for problem in d.problems]
     print(
         write_report(
-            out, evaluation.protocol, summarize(results, datasets[0].keypoints), settings, problems
+            out, evaluation.protocol, summarize(results, evaluation.protocol), settings, problems
         )
     )

@@ -1,15 +1,19 @@
 """What can be evaluated by name: data sets, each with its protocols."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from romp_core.body.joints import JOINT_SETS
 from romp_core.body.model import BodyModel
-from romp_core.data.readers.coco import coco_style
+from romp_core.data.readers.coco import coco, coco_style
+from romp_core.data.readers.crowdpose import crowdpose
 from romp_core.data.readers.mpi_inf_3dhp import mpi_inf_3dhp_npz
 from romp_core.data.readers.mpii import mpii_json
+from romp_core.data.readers.panoptic import panoptic
 from romp_core.data.readers.records import Problems
+from romp_core.data.readers.smpl_people import read_smpl_bodies
+from romp_core.data.readers.three_dpw import SPLITS, three_dpw
 from romp_core.data.sample import Sample
 from romp_core.errors import ConfigError, DataError
 from romp_core.evaluation import protocols
@@ -19,31 +23,44 @@ from romp_core.evaluation.runner import DataSet
 DEFAULT = "default"
 
 
+class Place(NamedTuple):
+    """Where files are.
+
+    Attributes:
+        root: the data set's folder.
+        smpl: folder of SMPL's bodies; see `read_smpl_bodies`.
+    """
+
+    root: Path | None
+    smpl: Path | None = None
+
+
 class Evaluation(NamedTuple):
     """A protocol, and how its pictures are opened.
 
     Attributes:
         protocol: what counts.
-        reader: opens the data sets at a root.
+        reader: opens the data sets at a place.
         needs_root: whether there is nothing without a root.
     """
 
     protocol: Protocol
-    reader: Callable[[Path | None], Sequence[DataSet]]
+    reader: Callable[[Place], Sequence[DataSet]]
     needs_root: bool = True
 
-    def open(self, root: Path | None) -> Sequence[DataSet]:
-        """The data sets at a root.
+    def open(self, place: Place) -> Sequence[DataSet]:
+        """The data sets at a place.
 
         Raises:
-            ConfigError: a root is needed, and None is given.
+            ConfigError: a folder is needed, and None is given.
             FileNotFoundError, DataError: it is another folder, or the files are damaged.
         """
+        root = place.root
         if root is None and self.needs_root:
             raise ConfigError("this data set has files of its own: say where with --root FOLDER")
         if root is not None and not root.is_dir():
             raise FileNotFoundError(f"there is no folder {root}; the root is the data set's folder")
-        return self.reader(root)
+        return self.reader(place)
 
 
 class SyntheticSet:
@@ -121,14 +138,47 @@ def sample_photographs(root: Path) -> list[DataSet]:
     return [openers[name](root / name) for name in there]
 
 
+def _three_dpw(
+    splits: Sequence[str] = SPLITS, chosen: Callable[[Mapping[str, str]], bool] | None = None
+) -> Callable[[Place], Sequence[DataSet]]:
+    """Opens some splits of 3DPW, or the frames of them whose tags are chosen."""
+
+    def reader(place: Place) -> Sequence[DataSet]:
+        if place.smpl is None:
+            raise ConfigError(
+                "3DPW's people are given as SMPL's numbers: say with --smpl FOLDER where "
+                "SMPL_NEUTRAL, SMPL_MALE and SMPL_FEMALE are"
+            )
+        frames = three_dpw(place.root, splits, bodies=read_smpl_bodies(place.smpl))
+        return [frames if chosen is None else frames.only(chosen)]
+
+    return reader
+
+
 EVALUATIONS: dict[str, dict[str, Evaluation]] = {
     "synthetic": {
-        DEFAULT: Evaluation(protocols.SYNTHETIC, lambda r: [SyntheticSet(r)], False),
-        "crowd": Evaluation(protocols.SYNTHETIC, lambda r: [SyntheticSet(r, "crowd")], False),
+        DEFAULT: Evaluation(protocols.SYNTHETIC, lambda p: [SyntheticSet(p.root)], False),
+        "crowd": Evaluation(protocols.SYNTHETIC, lambda p: [SyntheticSet(p.root, "crowd")], False),
     },
-    "samples": {DEFAULT: Evaluation(protocols.PHOTOGRAPHS, sample_photographs)},
+    "samples": {DEFAULT: Evaluation(protocols.PHOTOGRAPHS, lambda p: sample_photographs(p.root))},
+    "3dpw": {
+        "1": Evaluation(protocols.THREE_DPW_1, _three_dpw()),
+        "2": Evaluation(protocols.THREE_DPW_2, _three_dpw(["test"])),
+        "3": Evaluation(protocols.THREE_DPW_3, _three_dpw(["test"])),
+        "pc": Evaluation(protocols.THREE_DPW_PC, _three_dpw(chosen=protocols.person_occluded)),
+        "oc": Evaluation(protocols.THREE_DPW_OC, _three_dpw(chosen=protocols.object_occluded)),
+        "nc": Evaluation(protocols.THREE_DPW_NC, _three_dpw(chosen=protocols.nobody_occluded)),
+    },
+    "panoptic": {DEFAULT: Evaluation(protocols.PANOPTIC, lambda p: [panoptic(p.root)])},
+    "crowdpose": {
+        "test": Evaluation(protocols.CROWDPOSE_TEST, lambda p: [crowdpose(p.root, "test")]),
+        "val": Evaluation(protocols.CROWDPOSE_VALIDATION, lambda p: [crowdpose(p.root, "val")]),
+    },
+    "coco": {
+        DEFAULT: Evaluation(protocols.COCO, lambda p: [coco(p.root, with_empty=True)]),
+    },
 }
-"""{data set: {protocol: evaluation}}."""
+"""{data set: {protocol: evaluation}}; the first protocol is the default."""
 
 
 def find_evaluation(dataset: str, protocol: str | None) -> Evaluation:

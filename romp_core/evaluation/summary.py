@@ -10,6 +10,7 @@ import torch
 from romp_core.evaluation.average_precision import average_precision
 from romp_core.evaluation.matching import POSED_OKS
 from romp_core.evaluation.metrics import auc, pck
+from romp_core.evaluation.protocols import Protocol
 from romp_core.evaluation.scoring import PersonResult, PictureResult
 
 ALL = "all"
@@ -32,7 +33,7 @@ COLUMNS: dict[str, Column] = {
     "mpjpe": Column("MPJPE mm", 1),
     "pmpjpe": Column("PMPJPE mm", 1),
     "pve": Column("PVE mm", 1),
-    "pck": Column("PCK50 %", 1),
+    "pck": Column("PCK %", 1),
     "auc": Column("AUC %", 1),
     "mpjae": Column("MPJAE deg", 1),
     "pmpjae": Column("PMPJAE deg", 1),
@@ -43,26 +44,29 @@ COLUMNS: dict[str, Column] = {
 
 
 def summarize(
-    results: Sequence[PictureResult], keypoints: Sequence[str]
+    results: Sequence[PictureResult], protocol: Protocol
 ) -> dict[str, dict[str, float | int | None]]:
     """One row per group and, where there are several groups, one over all.
 
     Args:
         results: of all pictures.
-        keypoints: names of the joints that the detections for AP have.
+        protocol: what they were measured by.
 
     Returns:
         {group: {measure: number}}: `pictures`, `people` and the keys of `COLUMNS`; None where
         there is nothing to measure.
     """
     groups = sorted({result.group for result in results})
-    rows = {group: _row([r for r in results if r.group == group], keypoints) for group in groups}
-    return rows if len(rows) == 1 else {**rows, ALL: _row(results, keypoints)}
+    rows = {group: _row([r for r in results if r.group == group], protocol) for group in groups}
+    if len(rows) == 1:
+        return rows
+    total = _row(results, protocol)
+    if protocol.mean_of_groups:
+        total |= {metric: _mean([row[metric] for row in rows.values()]) for metric in COLUMNS}
+    return {**rows, ALL: total}
 
 
-def _row(
-    results: Sequence[PictureResult], keypoints: Sequence[str]
-) -> dict[str, float | int | None]:
+def _row(results: Sequence[PictureResult], protocol: Protocol) -> dict[str, float | int | None]:
     people = [person for result in results for person in result.people]
     found = [person for person in people if person.prediction is not None]
     errors = _joint_rows(found, "joint_errors")
@@ -74,11 +78,11 @@ def _row(
         "mpjpe": _mean(errors.nanmean(1).tolist()),
         "pmpjpe": _mean(_joint_rows(found, "aligned_errors").nanmean(1).tolist()),
         "pve": _mean([person.pve for person in found]),
-        "pck": _mean(pck(errors).tolist()),
-        "auc": _mean(auc(errors).tolist()),
+        "pck": _mean(pck(errors, protocol.pck_mm).tolist()),
+        "auc": _mean(auc(errors, protocol.auc_mm).tolist()),
         "mpjae": _mean([person.mpjae for person in found]),
         "pmpjae": _mean([person.pmpjae for person in found]),
-        **average_precision(results, keypoints),
+        **average_precision(results, protocol.keypoints),
     }
 
 

@@ -65,32 +65,35 @@ class Oracle:
 
     def __init__(self, dataset, body, change=lambda people: people):
         self.dataset, self.body, self.change = dataset, body, change
-        self.calls = 0
 
     def predict_batch(self, images, intrinsics):
-        self.calls += 1
-        return [self.change(true_people(self.dataset, self.body, image)) for image in images]
+        return [self.change(true_people(self.dataset, image)) for image in images]
 
 
-def true_people(dataset, body, image):
+def true_people(dataset, image):
     """`People` of the picture that this image belongs to."""
-    by_content = (dataset[index] for index in range(len(dataset)))
-    sample = next(s for s in by_content if np.array_equal(s.image, image))
-    return people_of(sample, body)
+    for index in range(len(dataset)):
+        sample = dataset[index]
+        if np.array_equal(sample.image, image):
+            return people_of(sample, dataset.bodies_of(index))
+    raise AssertionError("this image is not of the data set")
 
 
-def people_of(sample, body):
-    """A sample's truth as `People`; the body must have all 71 joints."""
-    with torch.inference_mode():
-        bodies = body(torch.from_numpy(sample.pose), torch.from_numpy(sample.betas))
+def people_of(sample, bodies):
+    """A sample's truth as `People`; the bodies must have all 71 joints."""
+    vertices = [
+        body(torch.from_numpy(pose[None]), torch.from_numpy(betas[None])).vertices[0].numpy()
+        for body, pose, betas in zip(bodies, sample.pose, sample.betas, strict=True)
+    ]
     count = len(sample)
+    mesh = np.stack(vertices) if count else np.zeros((0, 200, 3), np.float32)
     return People(
         confidence=np.linspace(0.9, 0.5, count, dtype=np.float32),
         pose=sample.pose,
         betas=sample.betas,
         camera=np.zeros((count, 3), np.float32),
         translation=sample.translation,
-        vertices=bodies.vertices.numpy() + sample.translation[:, None],
+        vertices=mesh + sample.translation[:, None],
         joints=sample.joints_3d,
         keypoints_2d=sample.keypoints_2d[..., :2],
         boxes=sample.boxes,

@@ -26,7 +26,7 @@ def dataset(small_body):
 def evaluate(dataset, body, change=lambda people: people, **options):
     evaluator = Evaluator(Oracle(dataset, body, change), [dataset], PROTOCOL, batch=3, **options)
     results = [picture.result for picture in evaluator.run()]
-    return summarize(results, dataset.keypoints)
+    return summarize(results, PROTOCOL)
 
 
 def changed(**fields):
@@ -159,7 +159,7 @@ def test_results_survive_an_interruption(dataset, small_body, tmp_path):
     rest = [picture.result for picture in evaluator.run(skip=[r.index for r in kept])]
     assert [result.index for result in rest] == [2, 3]
     whole = [picture.result for picture in evaluator.run()]
-    assert summarize(kept + rest, dataset.keypoints) == summarize(whole, dataset.keypoints)
+    assert summarize(kept + rest, PROTOCOL) == summarize(whole, PROTOCOL)
 
 
 def test_results_of_other_weights_are_not_mixed_in(tmp_path):

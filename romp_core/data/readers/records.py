@@ -3,7 +3,7 @@
 A reader never drops anything in silence: what it leaves out is counted and named in `Problems`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -125,9 +125,16 @@ class RecordSet(Sequence[Sample]):
         """What reports group picture `index` under."""
         return self.records[index].tags[self.group_tag] if self.group_tag else self.name
 
-    def only(self, chosen: Sequence[Record]) -> "RecordSet":
-        """The same data set with some of its records."""
-        return replace(self, records=chosen)
+    def only(self, chosen: Callable[[Mapping[str, str]], bool]) -> "RecordSet":
+        """The same data set with the records whose tags are chosen.
+
+        Raises:
+            DataError: that leaves nothing.
+        """
+        records = [record for record in self.records if chosen(record.tags)]
+        if not records:
+            raise DataError(f"none of the {len(self)} pictures of {self.name} belongs to this part")
+        return replace(self, records=records)
 
 
 def checked_records(records: Sequence[Record], problems: Problems, root: Path) -> list[Record]:

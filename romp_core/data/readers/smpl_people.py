@@ -1,0 +1,162 @@
+"""People that a data set describes by SMPL's numbers, as `Sample` wants them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from romp_core.body.files import read_body
+from romp_core.body.joints import JOINTS_71, LANDMARKS
+from romp_core.body.model import BodyModel
+from romp_core.data.readers.records import boxes_around, to_joints_71
+from romp_core.data.sample import OCCLUDED, VISIBLE
+from romp_core.errors import DataError
+from romp_core.geometry.cameras import NEAREST_DEPTH
+from romp_core.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
+
+_AT_ONCE = 512
+_GENDERED_FILES = {
+    "m": ("smpl_male", "basicmodel_m"),
+    "f": ("smpl_female", "basicmodel_f"),
+}  # beginnings of official names, in lower case
+
+
+def read_smpl_bodies(folder: Path) -> dict[str, BodyModel]:
+    """SMPL's male and female bodies, with the landmarks of the published ROMP.
+
+    Args:
+        folder: holds `SMPL_NEUTRAL.pth` or `.npz` with all landmarks, and the male and the
+            female body under their official names (SMPL_MALE.pkl, basicmodel_m_lbs_...pkl).
+
+    Returns:
+        The bodies under "m" and "f".
+
+    Raises:
+        FileNotFoundError: one of the files is missing.
+        BodyFileError: one of them is damaged.
+        DataError: they do not share one topology, or the neutral one has no landmarks.
+    """
+    neutral = read_body(_first_file(folder, ("smpl_neutral",)))
+    missing = set(LANDMARKS) - set(neutral.landmark_names)
+    if missing:
+        raise DataError(
+            f"the neutral body in {folder} lacks {len(missing)} of the {len(LANDMARKS)} landmarks; "
+            "expected the packed SMPL_NEUTRAL.pth of the published ROMP, or an .npz made from it"
+        )
+    bodies = {}
+    for gender, names in _GENDERED_FILES.items():
+        path = _first_file(folder, names)
+        body = read_body(path)
+        if not np.array_equal(body.faces, neutral.faces):
+            raise DataError(f"{path} has other triangles than the neutral body beside it")
+        landmarks = {
+            "landmark_names": neutral.landmark_names,
+            "landmark_regressor": neutral.landmark_regressor,
+        }
+        bodies[gender] = BodyModel(replace(body, **landmarks))
+    return bodies
+
+
+def _first_file(folder: Path, beginnings: tuple[str, ...]) -> Path:
+    files = sorted(Path(folder).iterdir()) if Path(folder).is_dir() else []
+    for path in files:
+        known_form = path.suffix in (".npz", ".pkl", ".pth")
+        if known_form and path.name.lower().startswith(beginnings):
+            return path
+    raise FileNotFoundError(
+        f"{folder} holds no body whose name begins with {' or '.join(beginnings)}; "
+        "get SMPL's files from their publisher"
+    )
+
+
+def posed_joints(body: BodyModel, pose: np.ndarray, betas: np.ndarray) -> np.ndarray:
+    """Joints of many people, without translation.
+
+    Args:
+        body: their body.
+        pose: (N, 72).
+        betas: (N, 10).
+
+    Returns:
+        (N, 71, 3) metres in the order of `JOINTS_71`; NaN for landmarks that the body lacks.
+    """
+    found = []
+    with torch.inference_mode():
+        for start in range(0, len(pose), _AT_ONCE):
+            chosen = slice(start, start + _AT_ONCE)
+            output = body(
+                torch.from_numpy(np.ascontiguousarray(pose[chosen], np.float32)),
+                torch.from_numpy(np.ascontiguousarray(betas[chosen], np.float32)),
+                with_vertices=False,
+            )
+            found.append(output.joints.numpy())
+    joints = np.concatenate(found) if found else np.zeros((0, len(body.joint_names), 3))
+    return to_joints_71(joints, body.joint_names, np.nan)
+
+
+def into_camera(
+    body: BodyModel,
+    pose: np.ndarray,
+    betas: np.ndarray,
+    translation: np.ndarray,
+    extrinsics: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pose and translation in the camera's frame, out of those in the world's.
+
+    The body turns about its root joint, which betas move: so the joint is turned with the
+    world and the rest of the motion becomes translation.
+
+    Args:
+        body: the body.
+        pose: (N, 72), global orient in the world.
+        betas: (N, 10).
+        translation: (N, 3) metres, world.
+        extrinsics: (N, 4, 4), world to camera.
+
+    Returns:
+        (N, 72) and (N, 3) float32.
+    """
+    rotation, offset = extrinsics[:, :3, :3].astype(np.float64), extrinsics[:, :3, 3]
+    orient = axis_angle_to_matrix(torch.from_numpy(pose[:, :3]).double()).numpy()
+    turned = matrix_to_axis_angle(torch.from_numpy(rotation @ orient)).numpy()
+    root = posed_joints(body, np.zeros_like(pose), betas)[:, 0]
+    moved = np.einsum("nij,nj->ni", rotation, root + translation) + offset - root
+    camera_pose = np.concatenate([turned, pose[:, 3:]], 1)
+    return camera_pose.astype(np.float32), moved.astype(np.float32)
+
+
+def labels_from_joints(
+    joints: np.ndarray,
+    intrinsics: np.ndarray,
+    names: tuple[str, ...],
+    hidden: np.ndarray | None = None,
+    distortion: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Keypoints and boxes where a data set has 3D joints and a camera.
+
+    Args:
+        joints: (K, 71, 3) metres, optical frame; NaN where unknown.
+        intrinsics: (3, 3).
+        names: joints that are to be labeled.
+        hidden: (K, 71) bool, joints that cannot be seen; None takes all for seen.
+        distortion: OpenCV's coefficients; None for none.
+
+    Returns:
+        Keypoints (K, 71, 3), unlabeled behind the camera, and boxes (K, 4).
+    """
+    wanted = np.isin(JOINTS_71, names)
+    in_front = np.nan_to_num(joints[..., 2], nan=-1.0) > NEAREST_DEPTH
+    labeled = wanted & in_front
+    pixels = np.zeros((*joints.shape[:2], 2), np.float32)
+    if labeled.any():
+        points = joints[labeled].astype(np.float64)[:, None]
+        still = np.zeros(3)
+        pixels[labeled] = cv2.projectPoints(points, still, still, intrinsics.astype(np.float64),
+                                            distortion)[0][:, 0]  # fmt: skip
+    seen = np.full(labeled.shape, VISIBLE)
+    if hidden is not None:
+        seen[hidden] = OCCLUDED
+    keypoints = np.concatenate([pixels, np.where(labeled, seen, 0.0)[..., None]], -1)
+    return keypoints.astype(np.float32), boxes_around(keypoints)
