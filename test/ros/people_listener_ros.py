@@ -7,6 +7,7 @@ import rclpy
 from people_contents import contents
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.wait_for_message import wait_for_message
+
 from ros2_romp.msg import SmplPersonArray
 
 rclpy.init()

@@ -3,8 +3,9 @@
 import array
 
 import numpy as np
-from ros2_romp.msg import SmplPerson, SmplPersonArray
 from std_msgs.msg import Header
+
+from ros2_romp.msg import SmplPerson, SmplPersonArray
 
 FIXED_FIELDS = {"betas": 10, "pose": 72, "translation": 3, "camera": 3, "box": 4}
 
