@@ -217,7 +217,7 @@ vec3 finish(vec3 albedo, vec4 grain) {
 }
 """
 
-PIECES = ("skirt", "hair", "hat", "bag", "shoe")
+PIECES = ("skirt", "hair", "hat", "bag", "shoe", "scarf")
 """Values of the uniform `piece` of the program for extra pieces of geometry."""
 
 _PIECE_SURFACE = """
@@ -238,6 +238,7 @@ Surface surface(vec4 grain) {
         return plain(HAT.rgb * (abs(along - 0.85) < 0.12 ? 0.7 : 1.0), 0.15, 0.1);
     }
     if (piece == 3) return plain(BAG.rgb * (0.75 + 0.5 * step(0.4, fract(rest.y * 7.0))), 0.2, 0.3);
+    if (piece == 5) return plain(TOP_B.rgb, TOP_CLOTH.z, 0.0);
     if (piece == 4) {
         vec3 sole = vec3(mix(0.05, 0.8, PHASE.x));
         bool laces = abs(fract(along * 14.0) - 0.5) < 0.2 && along > 0.5 && PHASE.y > 0.4;

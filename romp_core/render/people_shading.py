@@ -49,8 +49,9 @@ vec3 ambient(vec3 normal) {
 }
 
 float key_visibility(vec3 position) {
-    // Outside of the map lies its border, which is lit.
+    // Outside of the map, behind its far plane too, lies its border, which is lit.
     vec3 p = (shadow_matrix * vec4(position, 1.0)).xyz * 0.5 + 0.5;
+    p.z = min(p.z, 1.0);
     float lit = texture(shadow_map, p + vec3(shadow_texel, shadow_texel, 0.0));
     return 0.5 * (lit + texture(shadow_map, p - vec3(shadow_texel, shadow_texel, 0.0)));
 }

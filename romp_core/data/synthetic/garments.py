@@ -232,7 +232,40 @@ def _shoes(body: _Measures) -> Piece:
     return Piece(vertices, np.concatenate(faces), np.concatenate(weights), "shoe", along)
 
 
+def _scarf(body: _Measures) -> Piece:
+    """A ring around the neck: a scarf, or a hood that hangs down."""
+    around, tube = np.arange(24) / 24 * 2 * np.pi, np.arange(8) / 8 * 2 * np.pi
+    neck = body.joint("neck") + [0, 0.01, 0.005]
+    ring = np.stack([np.sin(around), np.zeros(24), np.cos(around)], -1)
+    up = np.array([0, 0.045, 0])
+    vertices = neck + ring[:, None] * (0.085 + 0.04 * np.cos(tube)[:, None])
+    vertices = (vertices + np.sin(tube)[:, None] * up).reshape(-1, 3)
+    column = np.arange(24 * 8).reshape(24, 8)
+    a, b = column, np.roll(column, -1, 0)
+    c, d = np.roll(a, -1, 1), np.roll(b, -1, 1)
+    faces = np.stack([a, b, c, c, b, d], -1).reshape(-1, 3)
+    weights = _rigid(vertices, neck=0.4, spine3=0.6)
+    return Piece(vertices, faces, weights, "scarf", np.zeros(len(vertices)))
+
+
+def _held(offset: tuple, radii: tuple, squareness: float):
+    """Something in the right hand: the palm of the rest pose looks down, the thumb forward."""
+
+    def make(body: _Measures) -> Piece:
+        palm = 0.5 * (body.joint("right_wrist") + body.joint("right_hand")) + [-0.04, -0.03, 0]
+        vertices, faces = _ellipsoid(palm + np.array(offset), np.array(radii), squareness)
+        weights = _rigid(vertices, right_wrist=1.0)
+        return Piece(vertices, faces, weights, "bag", np.zeros(len(vertices)))
+
+    return make
+
+
 _MAKERS = {
+    "scarf": _scarf,
+    "stick": _held((0.0, 0.0, 0.25), (0.018, 0.018, 0.55), 0.6),
+    "ball": _held((-0.02, -0.1, 0.0), (0.11, 0.11, 0.11), 1.0),
+    "phone": _held((-0.04, 0.0, 0.03), (0.04, 0.012, 0.08), 0.4),
+    "board": _held((0.0, 0.0, 0.0), (0.16, 0.02, 0.4), 0.7),
     "shoes": _shoes,
     "skirt": _skirt,
     "long_hair": _long_hair,

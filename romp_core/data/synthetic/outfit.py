@@ -96,8 +96,11 @@ def random_outfit(rng: np.random.Generator) -> Outfit:
     _dress_top(outfit, rng)
     _dress_legs(outfit, rng)
     _dress_feet(outfit, rng)
-    if rng.random() < 0.18:
-        outfit.pieces.append(str(rng.choice(["backpack", "backpack", "hand_bag"])))
+    if rng.random() < 0.1:
+        outfit.pieces.append("scarf")
+    if rng.random() < 0.28:
+        carried = ["backpack", "hand_bag", "phone", "ball", "stick", "board"]
+        outfit.pieces.append(str(rng.choice(carried, p=[0.35, 0.15, 0.2, 0.1, 0.12, 0.08])))
         outfit.set("BAG", cloth_color(rng), 0)
     return outfit
 

@@ -137,7 +137,7 @@ class PoseSampler:
     """
 
     recorded: np.ndarray | None
-    procedural_share: float = 0.15
+    procedural_share: float = 0.2
     mix_share: float = 0.25
     spread: float = 0.1
     planted_share: float = 0.8
