@@ -4,9 +4,11 @@ Every command is a plain function in `romp_core.commands`; its signature and doc
 options. Only the chosen command's module is imported, so that help is quick.
 """
 
+import json
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from typing import get_args, get_type_hints
 
 from romp_core.errors import RompError
 
@@ -51,7 +53,35 @@ def _run(name: str, words: list[str]) -> None:
 
     module, function = COMMANDS[name][0].split(":")
     command: Callable[..., None] = getattr(import_module(f"romp_core.commands.{module}"), function)
-    auto_cli(command, args=words, prog=f"romp-core {name}")
+    auto_cli(command, args=_spell_out(words, command), prog=f"romp-core {name}")
+
+
+def _spell_out(words: Sequence[str], command: Callable[..., None]) -> list[str]:
+    """Options as jsonargparse takes them, from the way people write them.
+
+    `--max-people` is `--max_people`, `--resume` is `--resume=true`, `--no-overlay` is
+    `--overlay=false`, and an option that takes a list may be given once per entry.
+    """
+    types = get_type_hints(command)
+    lists: dict[str, list[str]] = {}
+    spelled: list[str] = []
+    pending = list(words)
+    while pending:
+        word = pending.pop(0)
+        option, equals, value = word.partition("=")
+        key = option[2:].replace("-", "_")
+        if not option.startswith("--"):
+            spelled.append(word)
+        elif get_args(types.get(key)) and list[str] in get_args(types[key]):
+            lists.setdefault(key, []).append(value if equals or not pending else pending.pop(0))
+        elif types.get(key) is bool and not equals:
+            said = pending.pop(0) if pending and pending[0] in ("true", "false") else "true"
+            spelled.append(f"--{key}={said}")
+        elif key.startswith("no_") and types.get(key[3:]) is bool:
+            spelled.append(f"--{key[3:]}=false")
+        else:
+            spelled.append(f"--{key}{equals}{value}")
+    return spelled + [f"--{key}={json.dumps(entries)}" for key, entries in lists.items()]
 
 
 def _overview(words: Sequence[str]) -> str:

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 
-def train(config: Path, set: list[str] | None = None, resume: bool = False) -> None:
+def train(configuration: Path, set: list[str] | None = None, resume: bool = False) -> None:
     """Train a network as a YAML configuration says; several GPUs or machines through torchrun.
 
     Args:
-        config: A file such as those in config/training.
+        configuration: A file such as those in config/training.
         set: Changes to it, KEY=VALUE, for example schedule.epochs=10.
         resume: Go on from the last checkpoint in the output folder.
 
@@ -20,4 +20,4 @@ def train(config: Path, set: list[str] | None = None, resume: bool = False) -> N
     from romp_core.training.config import read_config
     from romp_core.training.run import train as run
 
-    print(f"weights: {run(read_config(config, set), resume=resume)}")
+    print(f"weights: {run(read_config(configuration, set), resume=resume)}")

@@ -11,7 +11,7 @@ from romp_core.body.joints import JOINTS_71
 from romp_core.body.model import BodyModel
 from romp_core.errors import TrainingError
 from romp_core.mesh_parameters import Bodies, MeshDecoder
-from romp_core.network import RompNetwork
+from romp_core.network import Maps, RompNetwork
 from romp_core.training import losses
 from romp_core.training.batch import Batch
 from romp_core.training.config import TrainingConfig
@@ -65,6 +65,10 @@ class RompTraining(LightningModule):
         """Unweighted losses by name of `LossWeights`, means over the people of all processes."""
         images = batch.images.float().to(memory_format=torch.channels_last)
         maps = self.network(images)
+        with torch.autocast(images.device.type, enabled=False):  # bodies need full precision
+            return self._losses_of_maps(batch, maps)
+
+    def _losses_of_maps(self, batch: Batch, maps: Maps) -> dict[str, Tensor]:
         center_map = maps.center_map.float()
         size = center_map.shape[-1]
         heat, judged, centers, radii = center_targets(batch, size, self.config.car_gamma)

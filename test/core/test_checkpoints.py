@@ -162,7 +162,6 @@ def test_convert_command(published, tmp_path, capsys):
                 str(source),
                 str(output),
                 "--overwrite",
-                "true",
                 "--root_align",
                 "false",
             ]

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from romp_core.cli import COMMANDS, main
+from romp_core.cli import COMMANDS, _spell_out, main
 
 
 def test_help_names_every_command(capsys):
@@ -37,3 +37,21 @@ def test_wrong_options_end_with_status_2():
         check=False,
     )
     assert ended.returncode == 2
+
+
+def command(source: str, max_people: int = 1, resume: bool = False, set: list[str] | None = None):
+    """Stands for a command with every kind of option."""
+
+
+def test_options_may_be_written_as_people_write_them():
+    words = ["a.yaml", "--max-people", "3", "--resume", "--set", "a.b=c", "--set=d=[1]"]
+    words += ["--no-resume", "--resume", "false"]
+    assert _spell_out(words, command) == [
+        "a.yaml",
+        "--max_people",
+        "3",
+        "--resume=true",
+        "--resume=false",
+        "--resume=false",
+        '--set=["a.b=c", "d=[1]"]',
+    ]
