@@ -25,7 +25,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from romp_core.errors import DataError, ImageError, RompError
 from ros2_romp.camera_info import pinhole, read_calibration
-from ros2_romp.images import to_bgr, to_image, to_jpeg
+from ros2_romp.image_decoding import to_bgr
+from ros2_romp.images import to_image, to_jpeg
 from ros2_romp.progress import progress
 from ros2_romp.sources import DEFAULT_RATE, Frame, RecordedImage, Source, open_source, timed_frames
 
@@ -135,6 +136,7 @@ class ImagePlayer(Node):
             stamp = ", frame of {}.{:09d} s".format(*frame.stamp) if frame.stamp else ""
             self.skipped.add(f"{self.source.name}{stamp}: {error}")
             return
+        self._make_room(len(image.data))
         if self.options.frame_id is not None:
             image.header.frame_id = self.options.frame_id
         if self.options.keep_stamps:
@@ -142,7 +144,6 @@ class ImagePlayer(Node):
         else:
             image.header.stamp = Clock().now().to_msg()
         info.header = image.header
-        self._make_room(len(image.data))
         # First the camera_info: it is there when the image asks for it.
         self.info_publisher.publish(info)
         self.image_publisher.publish(image)

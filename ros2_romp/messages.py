@@ -3,9 +3,12 @@
 import array
 
 import numpy as np
+import torch
 from std_msgs.msg import Header
 
+from romp_core.body import BodyModel
 from romp_core.people import People
+from ros2_romp.msg import BodyModel as BodyModelMessage
 from ros2_romp.msg import SmplPerson, SmplPersonArray
 
 SMPL_JOINTS = 24  # of a body's joints, those that pose refers to; they come first
@@ -45,6 +48,19 @@ def people_message(
         image_height=height,
         image_width=width,
         people=[_person_message(people, index, with_vertices) for index in range(len(people))],
+    )
+
+
+def body_message(body: BodyModel) -> BodyModelMessage:
+    """The message that names the joints and connects the vertices of people of this body."""
+    device = body.joints_template.device
+    rest = body(torch.zeros(1, 72, device=device), torch.zeros(1, 10, device=device))
+    return BodyModelMessage(
+        id=body.id,
+        joint_names=list(body.joint_names[:SMPL_JOINTS]),
+        parents=list(body.parents),
+        faces=array.array("I", np.ascontiguousarray(body.faces, np.uint32).tobytes()),
+        template_vertices=float_array(rest.vertices.cpu().numpy()),
     )
 
 

@@ -21,7 +21,7 @@ from sensor_msgs.msg import Image
 from romp_core import BodyModel
 from romp_core.media import VideoWriter, write_image
 from romp_core.render.overlay import Renderer
-from ros2_romp.images import to_bgr
+from ros2_romp.image_decoding import to_bgr
 
 OUT = Path(__file__).resolve().parents[1] / "out" / "demo"
 FRAMES, FPS, HEIGHT, WIDTH = 60, 20.0, 480, 640

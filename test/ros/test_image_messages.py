@@ -5,7 +5,8 @@ import pytest
 from romp_core.errors import DataError, ImageError
 from romp_core.geometry.cameras import intrinsics_from_fov
 from ros2_romp.camera_info import pinhole, read_calibration
-from ros2_romp.images import to_bgr, to_image, to_jpeg
+from ros2_romp.image_decoding import to_bgr
+from ros2_romp.images import to_image, to_jpeg
 
 CALIBRATION = """
 image_width: 8

@@ -1,0 +1,231 @@
+"""One camera of the node: its topics, its counts, its markers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from rclpy.lifecycle import LifecycleNode
+from rclpy.publisher import Publisher
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
+from visualization_msgs.msg import MarkerArray
+
+from romp_core import BodyModel, People
+from romp_core.errors import ImageError
+from romp_core.geometry.cameras import intrinsics_from_fov
+from ros2_romp.calibration import CalibrationError, camera_matrix
+from ros2_romp.image_decoding import read_image, to_bgr
+from ros2_romp.images import to_image
+from ros2_romp.markers import MarkerStyle, MarkerWriter, Stamp
+from ros2_romp.messages import body_message, people_message
+from ros2_romp.msg import BodyModel as BodyModelMessage
+from ros2_romp.msg import SmplPersonArray
+from ros2_romp.parameters import Settings
+from ros2_romp.statistics import Statistics
+
+NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+"""Best effort hears reliable and best-effort publishers; nothing queues behind a slow network."""
+
+RESULTS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+"""The last message also reaches whoever subscribes later."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """An image that is ready for the network.
+
+    Attributes:
+        stamp: its header.
+        pixels: (H, W, 3) uint8 BGR.
+        intrinsics: (3, 3) K, pixels.
+    """
+
+    stamp: Stamp
+    pixels: np.ndarray
+    intrinsics: np.ndarray
+
+    @property
+    def header(self) -> Header:
+        """The image's own header, which is that of everything that follows from it."""
+        header = Header(frame_id=self.stamp.frame_id)
+        header.stamp.sec, header.stamp.nanosec = self.stamp.seconds, self.stamp.nanoseconds
+        return header
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be published beside the people."""
+
+    vertices: bool
+    markers: bool
+    overlay: bool
+
+    @property
+    def needs_meshes(self) -> bool:
+        """Whether any of it shows the bodies' surface."""
+        return self.vertices or self.markers or self.overlay
+
+
+class Camera:
+    """Publishers of one camera and, while it is started, its subscriptions.
+
+    Args:
+        node: that it belongs to.
+        name: prefix of its topics; empty: none.
+        transport: ``raw`` or ``compressed``.
+        body: whose people it publishes.
+
+    Attributes:
+        statistics: of the time since it was started.
+        image_topic: where its images come from.
+    """
+
+    def __init__(self, node: LifecycleNode, name: str, transport: str, body: BodyModel):
+        self.name = name
+        self.statistics = Statistics()
+        self._node = node
+        self._prefix = f"{name}/" if name else ""
+        self._compressed = transport == "compressed"
+        # As image_transport does it: remapping `image` also moves its compressed form.
+        topic = node.resolve_topic_name(f"{self._prefix}image")
+        self.image_topic = topic + "/compressed" * self._compressed
+        self._body = body
+        self._info: CameraInfo | None = None
+        self._marker_writer = MarkerWriter(name or "people", body.faces, body.mesh.count)
+        self._people = self._create_publisher(SmplPersonArray, "people", RESULTS)
+        self._markers = self._create_publisher(MarkerArray, "markers", RESULTS)
+        self._overlay = self._create_publisher(Image, "overlay", RESULTS)
+        self._body_model = self._create_publisher(BodyModelMessage, "body_model", LATCHED)
+        self._body_model.publish(body_message(body))
+        self._subscriptions: list[Subscription] = []
+
+    def start(self, on_image: Callable[[bytes], None]) -> None:
+        """Listen to the camera.
+
+        Args:
+            on_image: called with each image, serialised: one that is replaced before its turn is
+                never unpacked, and a damaged one raises nothing in the executor.
+        """
+        self.statistics = Statistics()
+        image_type = CompressedImage if self._compressed else Image
+        self._subscriptions = [
+            self._create_subscription(image_type, self.image_topic, on_image, raw=True),
+            self._create_subscription(CameraInfo, f"{self._prefix}camera_info", self._on_info),
+        ]
+
+    def stop(self) -> None:
+        """Listen no more, and take the markers back."""
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+        self._subscriptions = []
+        self._info = None
+        if self._marker_writer.shows_something:
+            now = self._node.get_clock().now().to_msg()
+            self._take_markers_back(Stamp(now.sec, now.nanosec, ""))
+
+    def destroy(self) -> None:
+        """Take its topics away."""
+        self.stop()
+        for publisher in (self._people, self._markers, self._overlay, self._body_model):
+            self._node.destroy_publisher(publisher)
+
+    def unpack(self, message: bytes, settings: Settings) -> Frame | None:
+        """Make a serialised image ready for the network; None, and counted, if that cannot be."""
+        try:
+            image = read_image(message, compressed=self._compressed)
+            stamp = Stamp(image.seconds, image.nanoseconds, image.frame_id)
+            if 0 < settings.max_image_age < self._age(stamp):
+                self.statistics.stale()
+                return None
+            pixels = to_bgr(image.fields)
+        except ImageError as error:
+            self.statistics.refused(str(error))
+            self._node.get_logger().warning(
+                f"{self.image_topic}: {error}", throttle_duration_sec=1.0
+            )
+            return None
+        return Frame(stamp, pixels, self._intrinsics(*pixels.shape[:2], settings))
+
+    def wanted(self, settings: Settings) -> Wanted:
+        """What parameters and listeners ask for at this moment."""
+        return Wanted(
+            vertices=settings.publish_vertices,
+            markers=settings.publish_markers and self._markers.get_subscription_count() > 0,
+            overlay=self._overlay.get_subscription_count() > 0,
+        )
+
+    def publish(self, frame: Frame, people: People, wanted: Wanted, settings: Settings) -> None:
+        """Publish the people of an image, also when there are none, and their markers.
+
+        Args:
+            frame: the image.
+            people: in it; with vertices if `wanted.needs_meshes`.
+            wanted: what goes with them.
+            settings: of this moment.
+        """
+        size = frame.pixels.shape[:2]
+        self._people.publish(
+            people_message(people, frame.header, self._body.id, size, with_vertices=wanted.vertices)
+        )
+        if wanted.markers:
+            style = MarkerStyle(
+                alpha=settings.marker_alpha,
+                lifetime=settings.marker_lifetime,
+                shading=settings.marker_shading,
+                skeleton=settings.marker_skeleton,
+                labels=settings.marker_labels,
+            )
+            self._markers.publish(self._marker_writer.write(people, frame.stamp, style))
+        elif self._marker_writer.shows_something:
+            self._take_markers_back(frame.stamp)
+
+    def publish_overlay(self, frame: Frame, picture: np.ndarray) -> None:
+        """Publish (H, W, 3) uint8 BGR with the image's header."""
+        message = to_image(picture)
+        message.header = frame.header
+        self._overlay.publish(message)
+
+    def count_answer(self, frame: Frame, people: int, network_seconds: float) -> None:
+        """Note that everything about an image is published."""
+        self.statistics.answered(self._age(frame.stamp), network_seconds, people)
+
+    def _take_markers_back(self, stamp: Stamp) -> None:
+        nobody = People.empty(vertices=self._body.mesh.count)
+        self._markers.publish(self._marker_writer.write(nobody, stamp, MarkerStyle()))
+
+    def _on_info(self, info: CameraInfo) -> None:
+        self._info = info
+
+    def _intrinsics(self, height: int, width: int, settings: Settings) -> np.ndarray:
+        try:
+            matrix = camera_matrix(self._info, height, width)
+        except CalibrationError as error:
+            self.statistics.calibration_problem(str(error))
+            return intrinsics_from_fov(height, width, settings.horizontal_fov_deg)
+        self.statistics.calibration_problem("")
+        return matrix
+
+    def _age(self, stamp: Stamp) -> float:
+        """Seconds since a stamp, by the node's clock."""
+        then = stamp.seconds * 1_000_000_000 + stamp.nanoseconds
+        return (self._node.get_clock().now().nanoseconds - then) * 1e-9
+
+    def _create_subscription(
+        self, message_type: type, topic: str, callback: Callable, raw: bool = False
+    ) -> Subscription:
+        overrides = QoSOverridingOptions.with_default_policies()
+        return self._node.create_subscription(
+            message_type, topic, callback, NEWEST, raw=raw, qos_overriding_options=overrides
+        )
+
+    def _create_publisher(self, message_type: type, name: str, qos: QoSProfile) -> Publisher:
+        overrides = QoSOverridingOptions.with_default_policies()
+        topic = f"~/{self._prefix}{name}"
+        return self._node.create_publisher(
+            message_type, topic, qos, qos_overriding_options=overrides
+        )

@@ -1,0 +1,82 @@
+"""The node's state as diagnostic_msgs, and when it is a warning or an error."""
+
+from collections.abc import Mapping
+
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+
+from ros2_romp.statistics import Latency, Report
+
+SILENCE_LIMIT = 5.0
+"""Seconds without an image, after there were some, that are an error."""
+
+SLOW_SHARE = 0.5
+"""The node is slow when it answers fewer than this share of the images that come."""
+
+Judgement = tuple[bytes, str]
+"""A level of DiagnosticStatus, and its message."""
+
+
+def status(name: str, level: bytes, message: str, values: Mapping[str, str]) -> DiagnosticStatus:
+    """A status with its values in their order."""
+    pairs = [KeyValue(key=key, value=value) for key, value in values.items()]
+    return DiagnosticStatus(level=level, name=name, message=message, values=pairs)
+
+
+def camera_status(name: str, report: Report, topic: str) -> DiagnosticStatus:
+    """Status of one camera.
+
+    Args:
+        name: of the status.
+        report: what the camera's statistics say.
+        topic: of its images.
+    """
+    level, message = judge_camera(report, topic)
+    return status(name, level, message, camera_values(report))
+
+
+def judge_camera(report: Report, topic: str) -> Judgement:
+    """The worst of what can be said about a camera."""
+    if report.failure:
+        return DiagnosticStatus.ERROR, f"model failed: {report.failure}"
+    if report.silence is None:
+        return DiagnosticStatus.WARN, f"no image has come on {topic}"
+    if report.silence > SILENCE_LIMIT:
+        return DiagnosticStatus.ERROR, f"no image on {topic} for {report.silence:.0f} s"
+    if report.answered and report.calibration_problem:
+        return DiagnosticStatus.WARN, report.calibration_problem
+    if report.output_rate < SLOW_SHARE * report.input_rate and report.dropped:
+        return (
+            DiagnosticStatus.WARN,
+            f"slow: {report.output_rate:.1f} of {report.input_rate:.1f} images/s are processed",
+        )
+    return DiagnosticStatus.OK, f"{report.people} people, {report.output_rate:.1f} images/s"
+
+
+def camera_values(report: Report) -> dict[str, str]:
+    """The numbers of a report, in words that tools show."""
+    values = {
+        "input rate (1/s)": f"{report.input_rate:.2f}",
+        "output rate (1/s)": f"{report.output_rate:.2f}",
+        "people": str(report.people),
+        "images received": str(report.received),
+        "images answered": str(report.answered),
+        "images dropped": str(report.dropped),
+        "images too old": str(report.stale),
+        "images refused": str(report.refused),
+        "images failed": str(report.failed),
+        "last refusal": report.last_refusal,
+    }
+    values.update(_latency_values("latency", report.latency))
+    values.update(_latency_values("network", report.network))
+    return values
+
+
+def _latency_values(name: str, latency: Latency) -> dict[str, str]:
+    return {
+        f"{name} p50 (s)": _seconds(latency.p50),
+        f"{name} p95 (s)": _seconds(latency.p95),
+    }
+
+
+def _seconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"

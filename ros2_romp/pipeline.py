@@ -1,0 +1,88 @@
+"""What the worker does with waiting images: unpack, predict in one batch, publish."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from rclpy.impl.rcutils_logger import RcutilsLogger
+
+from romp_core.errors import RendererError
+from romp_core.render.overlay import Renderer
+from ros2_romp.camera import Camera, Frame
+from ros2_romp.parameters import Settings
+from ros2_romp.predictor import PredictionError, Predictor
+
+
+class Pipeline:
+    """From serialised images to published results; runs in the worker's thread.
+
+    Args:
+        predictor: the model.
+        cameras: by name.
+        settings: gives the current parameters.
+        logger: where trouble is reported, at most once a second.
+
+    Attributes:
+        overlay_problem: why overlays cannot be drawn; empty: nothing is known against it.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        cameras: Mapping[str, Camera],
+        settings: Callable[[], Settings],
+        logger: RcutilsLogger,
+    ):
+        self._predictor = predictor
+        self._cameras = cameras
+        self._settings = settings
+        self._logger = logger
+        self._renderer: Renderer | None = None
+        self.overlay_problem = ""
+
+    def process(self, messages: Mapping[str, bytes]) -> None:
+        """Answer one serialised image of each camera that has one; never raises.
+
+        Args:
+            messages: by the camera's name.
+        """
+        settings = self._settings()
+        batch = []
+        for name, message in messages.items():
+            frame = self._cameras[name].unpack(message, settings)
+            if frame is not None:
+                batch.append((self._cameras[name], frame))
+        if not batch:
+            return
+        try:
+            self._answer(batch, settings)
+        except Exception as error:  # whatever it is, the next image gets its chance
+            for camera, _ in batch:
+                camera.statistics.failed(str(error))
+            kind = "" if isinstance(error, PredictionError) else f"{type(error).__name__}: "
+            self._logger.error(f"no result: {kind}{error}", throttle_duration_sec=1.0)
+
+    def _answer(self, batch: Sequence[tuple[Camera, Frame]], settings: Settings) -> None:
+        wanted = [camera.wanted(settings) for camera, _ in batch]
+        prediction = self._predictor.predict(
+            [frame.pixels for _, frame in batch],
+            [frame.intrinsics for _, frame in batch],
+            settings,
+            with_vertices=any(each.needs_meshes for each in wanted),
+        )
+        for (camera, frame), people, wants in zip(batch, prediction.people, wanted, strict=True):
+            camera.publish(frame, people, wants, settings)
+            if wants.overlay:
+                self._publish_overlay(camera, frame, people)
+            camera.count_answer(frame, len(people), prediction.seconds)
+
+    def _publish_overlay(self, camera, frame, people) -> None:
+        faces = self._predictor.romp.body.faces
+        try:
+            if self._renderer is None:
+                self._renderer = Renderer()  # in the thread that draws
+            picture = self._renderer.draw_people(frame.pixels, people, faces, frame.intrinsics)
+        except RendererError as error:
+            self.overlay_problem = str(error)
+            self._logger.warning(f"no overlay: {error}", throttle_duration_sec=1.0)
+            return
+        self.overlay_problem = ""
+        camera.publish_overlay(frame, picture)

@@ -1,0 +1,195 @@
+"""The node `romp`: camera images in, people as SMPL bodies out."""
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy._rclpy_pybind11 import RCLError
+from rclpy.clock import Clock, ClockType
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+
+from ros2_romp.camera import Camera
+from ros2_romp.diagnostics import camera_status, status
+from ros2_romp.node_parameters import NodeParameters
+from ros2_romp.parameters import Settings
+from ros2_romp.pipeline import Pipeline
+from ros2_romp.predictor import Predictor, free_device_memory
+from ros2_romp.worker import Worker
+
+DIAGNOSTICS_PERIOD = 1.0
+STOP_TIMEOUT = 1.0
+"""Seconds that a forward pass may still take when the process is told to end."""
+
+
+class RompNode(LifecycleNode):
+    """Wires cameras, model and worker along the lifecycle.
+
+    Configured it holds the model and the topics of its results; active it listens to the cameras.
+    The executor's thread only takes messages in; the worker's thread does everything else.
+    """
+
+    def __init__(self, **options):
+        super().__init__("romp", **options)
+        self._predictor: Predictor | None = None
+        self._settings = NodeParameters(self, may_reconfigure=lambda: self._predictor is None)
+        self._cameras: dict[str, Camera] = {}
+        self._pipeline: Pipeline | None = None
+        self._worker: Worker[bytes] | None = None
+        self._failure = ""
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        # Not the node's clock: a simulation may stand still, and that is worth reporting.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(DIAGNOSTICS_PERIOD, self._publish_diagnostics, clock=steady)
+
+    def start(self) -> None:
+        """Configure and activate, unless the parameter `autostart` is false."""
+        if (
+            self._settings.current.autostart
+            and self.trigger_configure() == TransitionCallbackReturn.SUCCESS
+        ):
+            self.trigger_activate()
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load the model and announce the results' topics."""
+        settings = self._settings.current
+        self.get_logger().info(f"loading model {settings.model}, body {settings.body_model}")
+        try:
+            self._load(settings)
+        except Exception as error:  # a wrong file, no such device, no memory: the node lives
+            self._unload()
+            self._failure = f"the model cannot be loaded: {error}"
+            self.get_logger().error(self._failure)
+            return TransitionCallbackReturn.FAILURE
+        self._failure = ""
+        return TransitionCallbackReturn.SUCCESS
+
+    def _load(self, settings: Settings) -> None:
+        self._predictor = Predictor(settings)
+        body = self._predictor.romp.body
+        for name in settings.cameras:
+            self._cameras[name] = Camera(self, name, settings.image_transport, body)
+        self._pipeline = Pipeline(
+            self._predictor, self._cameras, lambda: self._settings.current, self.get_logger()
+        )
+
+    def _unload(self) -> None:
+        for camera in self._cameras.values():
+            camera.destroy()
+        self._cameras = {}
+        self._pipeline = None
+        self._predictor = None
+        free_device_memory()
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Listen to the cameras."""
+        self._worker = Worker(self._pipeline.process)
+        self._worker.start()
+        for camera in self._cameras.values():
+            camera.start(lambda message, camera=camera: self._on_image(camera, message))
+        topics = ", ".join(camera.image_topic for camera in self._cameras.values())
+        self.get_logger().info(f"listening to {topics} on {self._predictor.romp.device}")
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Listen no more; the result under way is still published."""
+        self._worker.stop()
+        self._worker = None
+        for camera in self._cameras.values():
+            camera.stop()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free the model and take the topics away."""
+        self._unload()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """As deactivate and cleanup."""
+        if self._worker is not None:
+            self.on_deactivate(state)
+        self._unload()
+        return TransitionCallbackReturn.SUCCESS
+
+    def stop(self, timeout: float) -> bool:
+        """Begin nothing more.
+
+        Returns:
+            Whether nothing runs any more after that many seconds.
+        """
+        return self._worker is None or self._worker.stop(timeout)
+
+    def _on_image(self, camera: Camera, message: bytes) -> None:
+        camera.statistics.received()
+        if self._worker.put(camera.name, message):
+            camera.statistics.dropped()
+
+    def _publish_diagnostics(self) -> None:
+        name = self.get_fully_qualified_name().lstrip("/")
+        array = DiagnosticArray(status=[status(f"{name}: model", *self._model_state())])
+        array.header.stamp = self.get_clock().now().to_msg()
+        if self._worker is not None:
+            array.status += [
+                camera_status(
+                    f"{name}: camera {camera.name}".rstrip(),
+                    camera.statistics.report(),
+                    camera.image_topic,
+                )
+                for camera in self._cameras.values()
+            ]
+        self._diagnostics.publish(array)
+
+    def _model_state(self) -> tuple[bytes, str, dict[str, str]]:
+        """Level, message and values of the model's status."""
+        if self._failure:
+            return DiagnosticStatus.ERROR, self._failure, {}
+        if self._predictor is None:
+            return DiagnosticStatus.OK, "no model is loaded: the node is not configured", {}
+        values = self._predictor.describe()
+        if self._pipeline.overlay_problem:
+            return DiagnosticStatus.WARN, f"no overlay: {self._pipeline.overlay_problem}", values
+        return DiagnosticStatus.OK, "running" if self._worker else "not active", values
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the node until SIGINT or SIGTERM; ends the process with status 0."""
+    # rclpy's own handlers wake the executor and then call these, which also end the loading of a
+    # model.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    rclpy.init(args=sys.argv if arguments is None else ["romp_node", *arguments])
+    node = None
+    try:
+        node = RompNode()
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        node.start()
+        spin(node, executor)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    if node is not None:
+        node.stop(STOP_TIMEOUT)
+        node.destroy_node()
+    rclpy.try_shutdown()
+    # Python's own end would take torch apart, which takes seconds, and would pull the interpreter
+    # away from under a forward pass that still runs.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def spin(node: RompNode, executor: SingleThreadedExecutor) -> None:
+    """Handle callbacks until ROS shuts down."""
+    while rclpy.ok():
+        try:
+            executor.spin_once()
+        except RCLError as error:  # for one, an impossible transition was asked for
+            node.get_logger().error(str(error))
+
+
+if __name__ == "__main__":
+    main()

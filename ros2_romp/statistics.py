@@ -1,0 +1,166 @@
+"""What the node counts and times per camera. Needs no ROS."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+RATE_WINDOW = 5.0
+"""Seconds over which rates are counted."""
+
+KEPT_LATENCIES = 200
+"""Results over which percentiles are taken."""
+
+
+_COUNTS = ("received", "answered", "dropped", "stale", "refused", "failed")
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Seconds that half, and 95 %, of the results took at most; None before the first."""
+
+    p50: float | None
+    p95: float | None
+
+    @classmethod
+    def of(cls, seconds: deque[float]) -> "Latency":
+        """Percentiles of the values."""
+        if not seconds:
+            return cls(None, None)
+        p50, p95 = np.percentile(list(seconds), [50, 95])
+        return cls(float(p50), float(p95))
+
+
+@dataclass(frozen=True)
+class Report:
+    """State of one camera at one moment.
+
+    Attributes:
+        received: images that came. Each was answered, dropped, stale, refused or failed, or is
+            on its way.
+        answered: images that a result was published for.
+        dropped: images that a newer one replaced before their turn came.
+        stale: images older than the limit.
+        refused: images that could not be used.
+        failed: images that could, but that the model failed on.
+        last_refusal: why the last of those was refused; empty: none was.
+        input_rate, output_rate: images and results per second over the last few seconds.
+        latency: seconds from the image's stamp to the result.
+        network: seconds in the network.
+        people: in the last result.
+        silence: seconds since the last image; None before the first.
+        failure: why the model failed on the last image; empty: it did not.
+        calibration_problem: why the results do not rest on the camera's calibration; empty: they
+            do.
+    """
+
+    received: int
+    answered: int
+    dropped: int
+    stale: int
+    refused: int
+    failed: int
+    last_refusal: str
+    input_rate: float
+    output_rate: float
+    latency: Latency
+    network: Latency
+    people: int
+    silence: float | None
+    failure: str
+    calibration_problem: str
+
+
+class Statistics:
+    """Counts of one camera; every method may be called from any thread.
+
+    Args:
+        clock: seconds that never go backwards.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic):
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._counts = dict.fromkeys(_COUNTS, 0)
+        self._inputs: deque[float] = deque()
+        self._outputs: deque[float] = deque()
+        self._latencies: deque[float] = deque(maxlen=KEPT_LATENCIES)
+        self._network: deque[float] = deque(maxlen=KEPT_LATENCIES)
+        self._start = clock()
+        self._last_input: float | None = None
+        self._people = 0
+        self._texts = {"last_refusal": "", "failure": "", "calibration_problem": ""}
+
+    def received(self) -> None:
+        """An image came."""
+        with self._lock:
+            self._counts["received"] += 1
+            self._last_input = self._clock()
+            self._inputs.append(self._last_input)
+            self._forget(self._inputs)
+
+    def dropped(self) -> None:
+        """An image was replaced by a newer one."""
+        self._count("dropped")
+
+    def stale(self) -> None:
+        """An image was too old."""
+        self._count("stale")
+
+    def refused(self, reason: str) -> None:
+        """An image could not be used."""
+        with self._lock:
+            self._counts["refused"] += 1
+            self._texts["last_refusal"] = reason
+
+    def failed(self, reason: str) -> None:
+        """The model failed on a good image."""
+        with self._lock:
+            self._counts["failed"] += 1
+            self._texts["failure"] = reason
+
+    def answered(self, latency: float, network: float, people: int) -> None:
+        """A result was published, seconds after the image's stamp."""
+        with self._lock:
+            self._counts["answered"] += 1
+            self._outputs.append(self._clock())
+            self._forget(self._outputs)
+            self._latencies.append(latency)
+            self._network.append(network)
+            self._people = people
+            self._texts["failure"] = ""
+
+    def calibration_problem(self, reason: str) -> None:
+        """Why the camera's calibration is not used; empty: it is."""
+        with self._lock:
+            self._texts["calibration_problem"] = reason
+
+    def report(self) -> Report:
+        """All of it at this moment."""
+        with self._lock:
+            now = self._clock()
+            self._forget(self._inputs)
+            self._forget(self._outputs)
+            window = max(min(RATE_WINDOW, now - self._start), 1e-9)
+            return Report(
+                **self._counts,
+                **self._texts,
+                input_rate=len(self._inputs) / window,
+                output_rate=len(self._outputs) / window,
+                latency=Latency.of(self._latencies),
+                network=Latency.of(self._network),
+                people=self._people,
+                silence=None if self._last_input is None else now - self._last_input,
+            )
+
+    def _count(self, name: str) -> None:
+        with self._lock:
+            self._counts[name] += 1
+
+    def _forget(self, times: deque[float]) -> None:
+        oldest = self._clock() - RATE_WINDOW
+        while times and times[0] < oldest:
+            times.popleft()
