@@ -1,6 +1,5 @@
 """Frames of a rosbag2, each with the camera_info that was recorded with it. Needs no ROS."""
 
-import struct
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader
 
 from romp_core.errors import DataError, RompError
+from ros2_romp.cdr import CdrReader
 from ros2_romp.sources import DEFAULT_RATE, Frame, RecordedImage, Stamp
 
 RAW = "sensor_msgs/msg/Image"
@@ -123,12 +123,10 @@ def read_stamp(message: bytes) -> Stamp:
     """Stamp of a serialised message that begins with a std_msgs/Header.
 
     Raises:
-        DataError: the message is too short.
+        CdrError: the message is too short, or none.
     """
-    # Four bytes of encapsulation, whose second one tells the byte order, then the stamp.
-    if len(message) < 12:
-        raise DataError(f"a message of {len(message)} bytes is too short to hold a stamp")
-    return struct.unpack_from("<iI" if message[1] & 1 else ">iI", message, 4)
+    reader = CdrReader(message)
+    return reader.number("i"), reader.number("I")
 
 
 def _matching(infos: Iterable[bytes], image: bytes) -> bytes | None:
