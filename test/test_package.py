@@ -28,15 +28,9 @@ def files_below(folder: Path) -> set[Path]:
     return {path for path in found if "__pycache__" not in path.parts}
 
 
-def run_python(*arguments: str, folder: Path, **environment: str) -> subprocess.CompletedProcess:
-    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env={**inherited, **environment},
-        capture_output=True,
-        text=True,
-    )
+def run_python(*arguments: str, folder: Path) -> subprocess.CompletedProcess:
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
 
 
 def test_wheel_is_tagged_for_this_interpreter_and_platform(package):
@@ -121,13 +115,10 @@ def test_machines_without_wheels_are_told_to_source_a_ros(monkeypatch):
         build_backend.get_requires_for_build_wheel()
 
 
-def test_building_without_a_compiler_says_what_to_do(tmp_path):
-    result = run_python(
-        *("setup.py", "-q", "build", "--build-base", str(tmp_path)),
-        folder=REPOSITORY,
-        PYTHONPATH=str(REPOSITORY / "cmake"),
-        CXX="no-such-compiler",
-    )
+def test_building_without_a_compiler_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY / "cmake"), prepend=os.pathsep)
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    result = run_python("setup.py", "-q", "build", "-b", str(tmp_path), folder=REPOSITORY)
     assert result.returncode == 1
     assert result.stderr.splitlines()[-1] == (
         "error: the messages need a C and C++ compiler and no-such-compiler was not found: "

@@ -32,12 +32,9 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def in_workspace(workspace: Path, *command: str | Path) -> str:
-    """Output of a command in a shell that has sourced the workspace and nothing of ours."""
+    """Output of a command in a shell that has sourced the workspace."""
     line = f". install/setup.bash && {shlex.join(map(str, command))}"
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    result = subprocess.run(
-        ["bash", "-c", line], cwd=workspace, env=environment, capture_output=True, text=True
-    )
+    result = subprocess.run(["bash", "-c", line], cwd=workspace, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
 
