@@ -6,14 +6,10 @@ from typing import NamedTuple
 
 from romp_core.body.joints import JOINT_SETS
 from romp_core.body.model import BodyModel
-from romp_core.data.readers.coco import coco, coco_style
-from romp_core.data.readers.crowdpose import crowdpose
+from romp_core.data.readers import Problems, open_data_set
+from romp_core.data.readers.coco import coco_style
 from romp_core.data.readers.mpi_inf_3dhp import mpi_inf_3dhp_npz
 from romp_core.data.readers.mpii import mpii_json
-from romp_core.data.readers.panoptic import panoptic
-from romp_core.data.readers.records import Problems
-from romp_core.data.readers.smpl_people import read_smpl_bodies
-from romp_core.data.readers.three_dpw import SPLITS, three_dpw
 from romp_core.data.sample import Sample
 from romp_core.errors import ConfigError, DataError
 from romp_core.evaluation import protocols
@@ -138,21 +134,17 @@ def sample_photographs(root: Path) -> list[DataSet]:
     return [openers[name](root / name) for name in there]
 
 
-def _three_dpw(
-    splits: Sequence[str] = SPLITS, chosen: Callable[[Mapping[str, str]], bool] | None = None
+def _read(name: str, **options: str | bool) -> Callable[[Place], Sequence[DataSet]]:
+    """Opens one of `romp_core.data.readers`."""
+    return lambda place: [open_data_set(name, place.root, smpl=place.smpl, **options)]
+
+
+def _part_of_3dpw(
+    chosen: Callable[[Mapping[str, str]], bool],
 ) -> Callable[[Place], Sequence[DataSet]]:
-    """Opens some splits of 3DPW, or the frames of them whose tags are chosen."""
-
-    def reader(place: Place) -> Sequence[DataSet]:
-        if place.smpl is None:
-            raise ConfigError(
-                "3DPW's people are given as SMPL's numbers: say with --smpl FOLDER where "
-                "SMPL_NEUTRAL, SMPL_MALE and SMPL_FEMALE are"
-            )
-        frames = three_dpw(place.root, splits, bodies=read_smpl_bodies(place.smpl))
-        return [frames if chosen is None else frames.only(chosen)]
-
-    return reader
+    """Opens the frames of 3DPW whose tags are chosen."""
+    everything = _read("3dpw", split="all")
+    return lambda place: [frames.only(chosen) for frames in everything(place)]
 
 
 EVALUATIONS: dict[str, dict[str, Evaluation]] = {
@@ -162,21 +154,22 @@ EVALUATIONS: dict[str, dict[str, Evaluation]] = {
     },
     "samples": {DEFAULT: Evaluation(protocols.PHOTOGRAPHS, lambda p: sample_photographs(p.root))},
     "3dpw": {
-        "1": Evaluation(protocols.THREE_DPW_1, _three_dpw()),
-        "2": Evaluation(protocols.THREE_DPW_2, _three_dpw(["test"])),
-        "3": Evaluation(protocols.THREE_DPW_3, _three_dpw(["test"])),
-        "pc": Evaluation(protocols.THREE_DPW_PC, _three_dpw(chosen=protocols.person_occluded)),
-        "oc": Evaluation(protocols.THREE_DPW_OC, _three_dpw(chosen=protocols.object_occluded)),
-        "nc": Evaluation(protocols.THREE_DPW_NC, _three_dpw(chosen=protocols.nobody_occluded)),
+        "1": Evaluation(protocols.THREE_DPW_1, _read("3dpw", split="all")),
+        "2": Evaluation(protocols.THREE_DPW_2, _read("3dpw", split="test")),
+        "3": Evaluation(protocols.THREE_DPW_3, _read("3dpw", split="test")),
+        "pc": Evaluation(protocols.THREE_DPW_PC, _part_of_3dpw(protocols.person_occluded)),
+        "oc": Evaluation(protocols.THREE_DPW_OC, _part_of_3dpw(protocols.object_occluded)),
+        "nc": Evaluation(protocols.THREE_DPW_NC, _part_of_3dpw(protocols.nobody_occluded)),
     },
-    "panoptic": {DEFAULT: Evaluation(protocols.PANOPTIC, lambda p: [panoptic(p.root)])},
+    "panoptic": {DEFAULT: Evaluation(protocols.PANOPTIC, _read("panoptic"))},
+    "mpi_inf_3dhp": {DEFAULT: Evaluation(protocols.MPI_INF_3DHP, _read("mpi_inf_3dhp_test"))},
+    "mupots": {DEFAULT: Evaluation(protocols.MUPOTS, _read("mupots"))},
     "crowdpose": {
-        "test": Evaluation(protocols.CROWDPOSE_TEST, lambda p: [crowdpose(p.root, "test")]),
-        "val": Evaluation(protocols.CROWDPOSE_VALIDATION, lambda p: [crowdpose(p.root, "val")]),
+        "test": Evaluation(protocols.CROWDPOSE_TEST, _read("crowdpose", split="test")),
+        "val": Evaluation(protocols.CROWDPOSE_VALIDATION, _read("crowdpose", split="val")),
     },
-    "coco": {
-        DEFAULT: Evaluation(protocols.COCO, lambda p: [coco(p.root, with_empty=True)]),
-    },
+    "coco": {DEFAULT: Evaluation(protocols.COCO, _read("coco", split="val2017", with_empty=True))},
+    "coco_style": {DEFAULT: Evaluation(protocols.USER_DATA, _read("coco_style"))},
 }
 """{data set: {protocol: evaluation}}; the first protocol is the default."""
 

@@ -181,3 +181,5 @@ CROWDPOSE_VALIDATION = Protocol(
 )
 
 COCO = Protocol(title="MS COCO keypoints, val2017", metrics=_AVERAGE_PRECISION)
+
+USER_DATA = Protocol(title="Your own pictures", metrics=_AVERAGE_PRECISION)

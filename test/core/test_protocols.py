@@ -10,7 +10,7 @@ from evaluation_factory import Oracle, joint
 from three_dpw_factory import write_bodies, write_three_dpw
 
 from romp_core.body.pickles import as_array
-from romp_core.data.readers.pickled import read_pickle
+from romp_core.data.readers.files import read_pickle
 from romp_core.data.readers.smpl_people import read_smpl_bodies
 from romp_core.data.readers.three_dpw import three_dpw
 from romp_core.errors import ConfigError, DataError
@@ -103,7 +103,7 @@ def test_what_is_left_out_is_counted_and_named(place, small_body):
 
 
 def test_without_smpl_3dpw_says_what_is_missing(place, tmp_path):
-    with pytest.raises(ConfigError, match="--smpl"):
+    with pytest.raises(ConfigError, match="smpl"):
         find_evaluation("3dpw", "1").open(Place(place.root))
     with pytest.raises(FileNotFoundError, match="smpl_neutral"):
         find_evaluation("3dpw", "1").open(Place(place.root, tmp_path))
@@ -168,7 +168,7 @@ def test_panoptic_is_the_mean_over_activities():
 def test_camera_motion_is_taken_out_exactly(place, small_body_data, tmp_path):
     """The reader's camera-frame people equal the world's people moved by the camera."""
     bodies = read_smpl_bodies(place.smpl)
-    dataset = three_dpw(place.root, ["validation"], bodies=bodies)
+    dataset = three_dpw(place.root, "validation", bodies=bodies)
     file = place.root / "sequenceFiles" / "validation" / "courtyard_box_00.pkl"
     content = read_pickle(file, ["poses"])
     for frame in range(3):

@@ -5,15 +5,14 @@ val2017. A joint's third number is 0 not labeled, 1 labeled but hidden, 2 visibl
 width, height. `iscrowd` marks regions of many people without joints of their own.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from romp_core.body.joints import JOINT_SETS
+from romp_core.data.readers.files import read_json
 from romp_core.data.readers.records import (
     Problems,
     Record,
@@ -25,7 +24,7 @@ from romp_core.data.readers.records import (
 from romp_core.errors import DataError
 
 
-def coco(root: Path, split: str = "val2017", *, with_empty: bool = False) -> RecordSet:
+def coco(root: Path, split: str = "train2017", *, with_empty: bool = False) -> RecordSet:
     """COCO's pictures of people.
 
     Args:
@@ -61,7 +60,7 @@ def coco_style(
         FileNotFoundError: there is no such file.
         DataError: it is damaged or of another form, or no picture is there.
     """
-    content = read_json(annotations, {"images": list, "annotations": list})
+    content = read_json(annotations, ["images", "annotations"])
     problems = Problems()
     by_image = defaultdict(list)
     for annotation in content["annotations"]:
@@ -86,26 +85,6 @@ def coco_style(
         )  # fmt: skip
     records = checked_records(records, problems, Path(images))
     return RecordSet(name, records, tuple(keypoints), problems)
-
-
-def read_json(path: Path, keys: dict[str, type]) -> dict[str, Any]:
-    """A JSON object with the given keys.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        DataError: truncated, no JSON, or without these keys.
-    """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"there are no annotations at {path}; is the root right?")
-    try:
-        content = json.loads(Path(path).read_bytes())
-    except ValueError as error:
-        raise DataError(f"{path} is no complete JSON file ({error}); get it again") from error
-    for key, kind in keys.items():
-        if not isinstance(content, dict) or not isinstance(content.get(key), kind):
-            found = ", ".join(content) if isinstance(content, dict) else type(content).__name__
-            raise DataError(f"{path} has {found}; expected a {kind.__name__} under {key!r}")
-    return content
 
 
 def _people(

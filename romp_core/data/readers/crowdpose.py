@@ -10,7 +10,7 @@ from romp_core.data.readers.coco import coco_style
 from romp_core.data.readers.records import RecordSet
 
 
-def crowdpose(root: Path, split: str = "test") -> RecordSet:
+def crowdpose(root: Path, split: str = "train") -> RecordSet:
     """CrowdPose's pictures.
 
     Args:

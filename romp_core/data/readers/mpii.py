@@ -1,17 +1,20 @@
-"""MPII Human Pose in the JSON form that pose networks are trained from.
+"""MPII Human Pose: single frames of videos of everyday activities.
 
-Files: annot/{train,valid}.json, a list of people with `image`, `joints` (16, 2) counted from 1,
-`joints_vis`, and the person's `center` and `scale` (a person of scale 1 is 200 pixels high); and
-one folder `images`. Not everybody in a picture is annotated.
+Official file: mpii_human_pose_v1_u12_1.mat with all annotations, and one folder `images`. Joints
+are pixels counted from 1; `is_visible` is empty for the head's. Pose networks are also trained
+from annot/{train,valid}.json: a list of people with `image`, `joints` (16, 2) and `joints_vis`,
+which is 0 for joints that are not labeled. Not everybody in a picture is annotated.
 """
 
-import json
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from romp_core.body.joints import JOINT_SETS
+from romp_core.data.readers.files import read_json_list, read_mat
 from romp_core.data.readers.records import (
     Problems,
     Record,
@@ -19,65 +22,92 @@ from romp_core.data.readers.records import (
     boxes_around,
     checked_records,
     to_joints_71,
+    with_visibility,
 )
-from romp_core.data.sample import UNLABELED, VISIBLE
-from romp_core.errors import DataError
+
+_JOINTS = JOINT_SETS["mpii16"]
+_OFFICIAL = "mpii_human_pose_v1_u12_1.mat"
 
 
-def mpii(root: Path, split: str = "valid") -> RecordSet:
-    """MPII's pictures.
+def mpii(root: Path, split: str = "train") -> RecordSet:
+    """MPII's pictures, from the official file where it is there, else from the JSON files.
 
     Args:
-        root: folder that holds `annot/` and `images/`.
-        split: "train" or "valid".
+        root: folder that holds `images/` and the official file or `annot/`.
+        split: "train", all that the official file labels, or "valid" of the JSON files.
 
     Raises:
-        FileNotFoundError, DataError: see `mpii_json`.
+        FileNotFoundError: there is no annotation file.
+        DataError: it is damaged or of another form, or no picture is there.
     """
-    return mpii_json(Path(root) / "annot" / f"{split}.json", Path(root) / "images")
+    root = Path(root)
+    official = root / _OFFICIAL
+    if split == "train" and official.is_file():
+        return mpii_mat(official, root / "images")
+    return mpii_json(root / "annot" / f"{split}.json", root / "images")
 
 
 def mpii_json(annotations: Path, images: Path) -> RecordSet:
-    """MPII's pictures, from a file of any name.
+    """MPII's pictures from a JSON file of any name.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        DataError: it is damaged or of another form, or no picture is there.
+        FileNotFoundError, DataError: see `mpii`.
     """
     by_image = defaultdict(list)
-    for person in _entries(Path(annotations)):
-        by_image[person["image"]].append(person)
+    for entry in read_json_list(annotations, ["image", "joints", "joints_vis"]):
+        pixels = np.asarray(entry["joints"], np.float32) - 1
+        labeled = np.asarray(entry["joints_vis"]) > 0
+        by_image[entry["image"]].append(with_visibility(pixels, labeled, False))
+    return _record_set(by_image, Path(images))
+
+
+def mpii_mat(annotations: Path, images: Path) -> RecordSet:
+    """MPII's training pictures from the official file.
+
+    Raises:
+        FileNotFoundError, DataError: see `mpii`.
+    """
+    release = read_mat(annotations, ["RELEASE"])["RELEASE"]
+    by_image: dict[str, list[np.ndarray]] = {}
+    training = np.atleast_1d(release.img_train)
+    for picture, is_training in zip(np.atleast_1d(release.annolist), training, strict=True):
+        if is_training:
+            people = np.atleast_1d(picture.annorect)
+            by_image[str(picture.image.name)] = [_person(p) for p in people if hasattr(p, "scale")]
+    return _record_set(by_image, Path(images))
+
+
+def _person(rectangle: Any) -> np.ndarray:
+    """(16, 3) keypoints of one `annorect`; zero without `annopoints`."""
+    keypoints = np.zeros((len(_JOINTS), 3), np.float32)
+    for point in _points(rectangle):
+        hidden = np.size(point.is_visible) > 0 and not int(point.is_visible)
+        pixel = np.array([point.x, point.y], np.float32) - 1
+        keypoints[int(point.id)] = with_visibility(pixel, True, hidden)
+    return keypoints
+
+
+def _points(rectangle: Any) -> Iterator[Any]:
+    annotated = getattr(rectangle, "annopoints", None)
+    if hasattr(annotated, "point"):
+        yield from np.atleast_1d(annotated.point)
+
+
+def _record_set(by_image: dict[str, list[np.ndarray]], images: Path) -> RecordSet:
     problems = Problems()
     records = []
     for name, entries in by_image.items():
-        keypoints = np.stack([_keypoints(entry) for entry in entries])
-        labeled = (keypoints[..., 2] > UNLABELED).any(1)
+        keypoints = np.array(entries, np.float32).reshape(-1, len(_JOINTS), 3)
+        labeled = keypoints[..., 2].any(1)
         for _ in range(int((~labeled).sum())):
             problems.add("people without labeled joints", name)
+        if not labeled.any():
+            problems.add("images without labeled people", name)
+            continue
         people = {
-            "keypoints_2d": to_joints_71(keypoints[labeled], JOINT_SETS["mpii16"]),
+            "keypoints_2d": to_joints_71(keypoints[labeled], _JOINTS),
             "boxes": boxes_around(keypoints[labeled]),
         }
-        records.append(Record(name, Path(images) / name, people))
-    records = checked_records(records, problems, Path(images))
-    return RecordSet("mpii", records, JOINT_SETS["mpii16"], problems, everybody_annotated=False)
-
-
-def _entries(path: Path) -> list[dict]:
-    if not path.is_file():
-        raise FileNotFoundError(f"there are no annotations at {path}; is the root right?")
-    try:
-        entries = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise DataError(f"{path} is no complete JSON file ({error}); get it again") from error
-    wanted = {"image", "joints", "joints_vis"}
-    if not isinstance(entries, list) or not all(wanted <= set(entry) for entry in entries):
-        raise DataError(f"{path} is no list of people with {', '.join(sorted(wanted))}")
-    return entries
-
-
-def _keypoints(entry: dict) -> np.ndarray:
-    """(16, 3) x, y counted from 0, and visibility: the file tells labeled joints only."""
-    joints = np.asarray(entry["joints"], np.float32) - 1
-    seen = np.where(np.asarray(entry["joints_vis"]) > 0, VISIBLE, UNLABELED)
-    return np.concatenate([joints, seen[:, None]], 1).astype(np.float32)
+        records.append(Record(name, images / name, people))
+    records = checked_records(records, problems, images)
+    return RecordSet("mpii", records, _JOINTS, problems, everybody_annotated=False)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from romp_core.body.joints import JOINT_SETS
-from romp_core.data.readers.coco import read_json
+from romp_core.data.readers.files import read_json
 from romp_core.data.readers.records import (
     Problems,
     Record,
@@ -63,7 +63,7 @@ def read_camera(folder: Path, name: str) -> dict[str, np.ndarray]:
         FileNotFoundError, DataError: there is no calibration of that camera.
     """
     path = folder / f"calibration_{folder.name}.json"
-    cameras = {entry["name"]: entry for entry in read_json(path, {"cameras": list})["cameras"]}
+    cameras = {entry["name"]: entry for entry in read_json(path, ["cameras"])["cameras"]}
     if name not in cameras:
         raise DataError(f"{path} has no camera {name}; it has {', '.join(list(cameras)[:4])}, ...")
     camera = {key: np.array(cameras[name][key], np.float64) for key in ("K", "R", "t", "distCoef")}
@@ -76,7 +76,7 @@ def _records(folder: Path, camera_name: str, problems: Problems) -> list[Record]
     for path in sorted((folder / _POSES).glob("body3DScene_*.json")):
         frame = path.stem.removeprefix("body3DScene_")
         name = f"{folder.name}/{camera_name}_{frame}"
-        bodies = read_json(path, {"bodies": list})["bodies"]
+        bodies = read_json(path, ["bodies"])["bodies"]
         if not bodies:
             problems.add("frames without people", name)
             continue

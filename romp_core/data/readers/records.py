@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from romp_core.body.joints import JOINTS_71
 from romp_core.body.model import BodyModel
-from romp_core.data.sample import UNLABELED, Sample
-from romp_core.errors import DataError
+from romp_core.data.sample import OCCLUDED, UNLABELED, VISIBLE, Sample
+from romp_core.errors import DataError, ImageError
 from romp_core.media import read_image
 
 NAMED_PER_PROBLEM = 5
@@ -34,6 +35,15 @@ class Problems:
         """
         self._found.setdefault(kind, []).append(name)
 
+    @classmethod
+    def joined(cls, *parts: "Problems") -> "Problems":
+        """All problems of several."""
+        whole = cls()
+        for part in parts:
+            for kind, names in part._found.items():
+                whole._found.setdefault(kind, []).extend(names)
+        return whole
+
     @property
     def counts(self) -> dict[str, int]:
         """How many of each kind."""
@@ -52,12 +62,13 @@ class Record:
 
     Attributes:
         name: names the picture within its data set.
-        image: path of the picture.
+        image: path of the picture, or of the video that it is a frame of.
         people: per-person fields of `Sample`, each with one row per person.
         intrinsics: (3, 3), or None where the camera is not known.
         bodies: where betas are known, per person the key of its body in `RecordSet.bodies`.
         ignored_boxes: (M, 4), see `Sample`.
         tags: what protocols select by, for example {"sequence": "courtyard_box_00"}.
+        frame: number of the frame in the video, from 0; None for pictures.
     """
 
     name: str
@@ -67,6 +78,17 @@ class Record:
     bodies: tuple[str, ...] = ()
     ignored_boxes: np.ndarray = field(default_factory=lambda: np.zeros((0, 4), np.float32))
     tags: Mapping[str, str] = field(default_factory=dict)
+    frame: int | None = None
+
+    def read_image(self) -> np.ndarray:
+        """The picture, (H, W, 3) uint8 BGR.
+
+        Raises:
+            FileNotFoundError, ImageError: it is missing or damaged.
+        """
+        if self.frame is None:
+            return read_image(self.image)
+        return read_frame(self.image, self.frame)
 
 
 @dataclass(frozen=True)
@@ -102,7 +124,7 @@ class RecordSet(Sequence[Sample]):
             FileNotFoundError, ImageError: the picture is missing or damaged.
         """
         record = self.records[index]
-        image = read_image(record.image)
+        image = record.read_image()
         people = dict(record.people)
         if "boxes" in people:
             people["boxes"] = _clipped(people["boxes"], *image.shape[:2])
@@ -157,6 +179,23 @@ def checked_records(records: Sequence[Record], problems: Problems, root: Path) -
     return there
 
 
+def read_frame(path: Path, frame: int) -> np.ndarray:
+    """One frame of a video, (H, W, 3) uint8 BGR.
+
+    Raises:
+        ImageError: the video cannot be read, or is shorter.
+    """
+    capture = cv2.VideoCapture(str(path))
+    try:
+        capture.set(cv2.CAP_PROP_POS_FRAMES, frame)
+        read, image = capture.read()
+    finally:
+        capture.release()
+    if not read:
+        raise ImageError(f"{path} has no readable frame {frame}: it is damaged, or shorter")
+    return image
+
+
 def to_joints_71(values: np.ndarray, names: Sequence[str], fill: float = UNLABELED) -> np.ndarray:
     """Joints of a data set in the places of `JOINTS_71`.
 
@@ -177,6 +216,23 @@ def to_joints_71(values: np.ndarray, names: Sequence[str], fill: float = UNLABEL
     result = np.full((len(values), len(JOINTS_71), values.shape[2]), fill, np.float32)
     result[:, [JOINTS_71.index(name) for name in names]] = values
     return result
+
+
+def with_visibility(pixels: np.ndarray, labeled: np.ndarray, hidden: np.ndarray) -> np.ndarray:
+    """Keypoints out of pixels and what a data set says of them.
+
+    Args:
+        pixels: (*, 2).
+        labeled: (*) bool, or True for all.
+        hidden: (*) bool, or False for all.
+
+    Returns:
+        (*, 3) float32 x, y and visibility as in `Sample`; zero where not labeled.
+    """
+    visibility = np.where(labeled, np.where(hidden, OCCLUDED, VISIBLE), UNLABELED)
+    visibility = np.broadcast_to(visibility, pixels.shape[:-1])[..., None]
+    keypoints = np.concatenate([pixels, visibility], -1).astype(np.float32)
+    return np.where(visibility > UNLABELED, keypoints, 0)
 
 
 def boxes_from_xywh(boxes: np.ndarray) -> np.ndarray:

@@ -10,8 +10,7 @@ import torch
 from romp_core.body.files import read_body
 from romp_core.body.joints import JOINTS_71, LANDMARKS
 from romp_core.body.model import BodyModel
-from romp_core.data.readers.records import boxes_around, to_joints_71
-from romp_core.data.sample import OCCLUDED, VISIBLE
+from romp_core.data.readers.records import boxes_around, to_joints_71, with_visibility
 from romp_core.errors import DataError
 from romp_core.geometry.cameras import NEAREST_DEPTH
 from romp_core.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
@@ -24,14 +23,14 @@ _GENDERED_FILES = {
 
 
 def read_smpl_bodies(folder: Path) -> dict[str, BodyModel]:
-    """SMPL's male and female bodies, with the landmarks of the published ROMP.
+    """SMPL's bodies, all with the landmarks of the published ROMP.
 
     Args:
         folder: holds `SMPL_NEUTRAL.pth` or `.npz` with all landmarks, and the male and the
             female body under their official names (SMPL_MALE.pkl, basicmodel_m_lbs_...pkl).
 
     Returns:
-        The bodies under "m" and "f".
+        The bodies under "neutral", "m" and "f".
 
     Raises:
         FileNotFoundError: one of the files is missing.
@@ -45,7 +44,7 @@ def read_smpl_bodies(folder: Path) -> dict[str, BodyModel]:
             f"the neutral body in {folder} lacks {len(missing)} of the {len(LANDMARKS)} landmarks; "
             "expected the packed SMPL_NEUTRAL.pth of the published ROMP, or an .npz made from it"
         )
-    bodies = {}
+    bodies = {"neutral": BodyModel(neutral)}
     for gender, names in _GENDERED_FILES.items():
         path = _first_file(folder, names)
         body = read_body(path)
@@ -96,6 +95,21 @@ def posed_joints(body: BodyModel, pose: np.ndarray, betas: np.ndarray) -> np.nda
     return to_joints_71(joints, body.joint_names, np.nan)
 
 
+def turned_pose(pose: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+    """Poses whose global orient is turned.
+
+    Args:
+        pose: (N, 72).
+        rotation: (N, 3, 3), from the pose's frame to the wanted one.
+
+    Returns:
+        (N, 72) float32.
+    """
+    orient = axis_angle_to_matrix(torch.from_numpy(pose[:, :3]).double()).numpy()
+    turned = matrix_to_axis_angle(torch.from_numpy(rotation.astype(np.float64) @ orient)).numpy()
+    return np.concatenate([turned, pose[:, 3:]], 1).astype(np.float32)
+
+
 def into_camera(
     body: BodyModel,
     pose: np.ndarray,
@@ -119,12 +133,9 @@ def into_camera(
         (N, 72) and (N, 3) float32.
     """
     rotation, offset = extrinsics[:, :3, :3].astype(np.float64), extrinsics[:, :3, 3]
-    orient = axis_angle_to_matrix(torch.from_numpy(pose[:, :3]).double()).numpy()
-    turned = matrix_to_axis_angle(torch.from_numpy(rotation @ orient)).numpy()
     root = posed_joints(body, np.zeros_like(pose), betas)[:, 0]
     moved = np.einsum("nij,nj->ni", rotation, root + translation) + offset - root
-    camera_pose = np.concatenate([turned, pose[:, 3:]], 1)
-    return camera_pose.astype(np.float32), moved.astype(np.float32)
+    return turned_pose(pose, rotation), moved.astype(np.float32)
 
 
 def labels_from_joints(
@@ -155,8 +166,5 @@ def labels_from_joints(
         still = np.zeros(3)
         pixels[labeled] = cv2.projectPoints(points, still, still, intrinsics.astype(np.float64),
                                             distortion)[0][:, 0]  # fmt: skip
-    seen = np.full(labeled.shape, VISIBLE)
-    if hidden is not None:
-        seen[hidden] = OCCLUDED
-    keypoints = np.concatenate([pixels, np.where(labeled, seen, 0.0)[..., None]], -1)
-    return keypoints.astype(np.float32), boxes_around(keypoints)
+    keypoints = with_visibility(pixels, labeled, False if hidden is None else hidden)
+    return keypoints, boxes_around(keypoints)

@@ -6,14 +6,14 @@ imageFiles/SEQUENCE/image_00000.jpg. Poses are SMPL's of each person's gender, i
 are detected joints, zero where less than six were detected.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from romp_core.body.joints import JOINT_SETS, JOINTS_71
 from romp_core.body.model import BodyModel
-from romp_core.data.readers.pickled import numbers, read_pickle
+from romp_core.data.readers.files import numbers, read_pickle
 from romp_core.data.readers.records import Problems, Record, RecordSet, checked_records
 from romp_core.data.readers.smpl_people import into_camera, labels_from_joints, posed_joints
 
@@ -24,9 +24,7 @@ _LABELED = JOINT_SETS["coco17"]
 _DETECTED = [JOINTS_71.index(name) for name in JOINT_SETS["openpose18"]]
 
 
-def three_dpw(
-    root: Path, splits: Sequence[str] = ("test",), *, bodies: Mapping[str, BodyModel]
-) -> RecordSet:
+def three_dpw(root: Path, split: str = "train", *, bodies: Mapping[str, BodyModel]) -> RecordSet:
     """3DPW's frames; a frame without a valid person is left out and counted.
 
     2D joints are projections of the 3D ones. Those that the data set's own detector did not
@@ -34,7 +32,7 @@ def three_dpw(
 
     Args:
         root: folder that holds `sequenceFiles/` and `imageFiles/`.
-        splits: some of "train", "validation", "test".
+        split: "train", "validation", "test", or "all".
         bodies: SMPL's bodies under "m" and "f", with the landmarks that errors are measured at.
 
     Raises:
@@ -43,13 +41,13 @@ def three_dpw(
     """
     problems = Problems()
     records: list[Record] = []
-    for split in splits:
-        folder = Path(root) / "sequenceFiles" / split
+    for part in SPLITS if split == "all" else (split,):
+        folder = Path(root) / "sequenceFiles" / part
         files = sorted(folder.glob("*.pkl"))
         if not files:
             raise FileNotFoundError(f"{folder} holds no .pkl; the root is the folder above it")
         for file in files:
-            records += _Sequence(file, bodies).records(Path(root), split, problems)
+            records += _Sequence(file, bodies).records(Path(root), part, problems)
     records = checked_records(records, problems, Path(root))
     return RecordSet("3dpw", records, _LABELED, problems, bodies=dict(bodies))
 
