@@ -73,10 +73,11 @@ def build_open_body(source: AnnySource, count: int = 1000, seed: int = 0) -> Ope
     betas = fit.betas_of(samples, mean, directions, faces)
     weights = fit.skinning_weights(source.weights[anny_vertices], faces, mirror)
     bodies = np.concatenate([mean[None], np.moveaxis(directions, -1, 0)])
+    bodies = fit.without_pubic_mound(bodies, faces)
     data = BodyData(
         name="open_body",
-        v_template=_rounded(mean),
-        shapedirs=_rounded(directions),
+        v_template=_rounded(bodies[0]),
+        shapedirs=_rounded(np.moveaxis(bodies[1:], 0, -1)),
         posedirs=np.zeros((207, 3 * len(mean)), np.float32),
         J_regressor=fit.joint_regressor(
             bodies, fit.linear_in_betas(people.joints, betas), mirror

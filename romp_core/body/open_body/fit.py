@@ -13,6 +13,8 @@ from romp_core.body.joints import SMPL_JOINTS, flip_permutation
 _NEIGHBOURS_AT_REST = 600
 _NEIGHBOURS_POSED = 800
 _DAMPING = 1e-6
+_CROTCH_RADIUS = 0.07
+_CROTCH_PASSES = 30
 _MOST_JOINTS_PER_VERTEX = 4
 FLIP = np.array(flip_permutation(SMPL_JOINTS))
 
@@ -136,6 +138,23 @@ def _equations(points: np.ndarray, near: np.ndarray) -> np.ndarray:
     return points[:, near].transpose(0, 2, 1).reshape(-1, len(near))
 
 
+def without_pubic_mound(bodies: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Mean body and shape directions (11, V, 3) with the crotch levelled.
+
+    It belongs to the pelvis: when the thighs turn away it would stand out from the body.
+    """
+    mean = bodies[0]
+    midline = mean[np.abs(mean[:, 0]) < 1e-6]
+    crotch = midline[midline[:, 1].argmin()]
+    distance = np.linalg.norm(mean - crotch, axis=1)
+    share = np.clip(2 - 2 * distance / _CROTCH_RADIUS, 0, 1)
+    step = diags(1 - share) + diags(share) @ _neighbour_average(faces, len(mean))
+    flat = np.moveaxis(bodies, 1, 0).reshape(len(mean), -1)
+    for _ in range(_CROTCH_PASSES):
+        flat = step @ flat
+    return np.moveaxis(flat.reshape(len(mean), -1, 3), 0, 1)
+
+
 def skinning_weights(
     merged: np.ndarray, faces: np.ndarray, mirror: np.ndarray, passes: int = 2
 ) -> np.ndarray:
@@ -143,11 +162,7 @@ def skinning_weights(
 
     Smoothing widens the seams that merging Anny's bones made sharp.
     """
-    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-    shape = (len(merged), len(merged))
-    neighbours = csr_matrix((np.ones(len(edges)), edges.T), shape=shape)
-    neighbours = ((neighbours + neighbours.T) > 0).astype(float)
-    average = diags(1 / np.asarray(neighbours.sum(axis=1)).ravel()) @ neighbours
+    average = _neighbour_average(faces, len(merged))
     weights = merged.copy()
     for _ in range(passes):
         weights = (weights + average @ weights) / 2
@@ -157,6 +172,13 @@ def skinning_weights(
     fifth = np.sort(weights, axis=1)[:, -_MOST_JOINTS_PER_VERTEX - 1, None]
     weights[weights <= fifth] = 0
     return weights / weights.sum(axis=1, keepdims=True)
+
+
+def _neighbour_average(faces: np.ndarray, count: int) -> csr_matrix:
+    """Matrix (V, V) that gives each vertex the mean of its neighbours."""
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    neighbours = csr_matrix((np.ones(len(edges)), edges.T), shape=(count, count))
+    return diags(1 / np.asarray(neighbours.sum(axis=1)).ravel()) @ neighbours
 
 
 def vertex_areas(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:

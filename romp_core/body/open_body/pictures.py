@@ -21,8 +21,8 @@ _EXTREME = 2.0
 def draw_rest(body: BodyModel, path: Path) -> None:
     """The mean body from the front, the side and behind, and its face, hand and foot."""
     vertices = _bodies(body, np.zeros((1, 72)), np.zeros((1, 10)))[0]
-    views = [((0, 0), (0, -0.05, 0), 0.9), ((90, 0), (0, -0.05, 0), 0.9)]
-    views += [((180, 0), (0, -0.05, 0), 0.9), ((25, 5), (0, 0.65, 0.05), 0.17)]
+    views = [((0, 0), (0, -0.05, 0), 1.05), ((90, 0), (0, -0.05, 0), 1.05)]
+    views += [((180, 0), (0, -0.05, 0), 1.05), ((25, 5), (0, 0.65, 0.05), 0.17)]
     views += [((0, 80), (0.72, 0.42, 0), 0.15), ((25, 30), (0.12, -0.82, 0.05), 0.15)]
     tiles = [_tile(vertices, body.faces, turn, centre, half) for turn, centre, half in views]
     _write(tiles, 3, path)
