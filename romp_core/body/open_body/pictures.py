@@ -13,7 +13,7 @@ from romp_core.body.model import BodyModel
 from romp_core.render.overlay import Renderer
 
 _TILE = (420, 360)
-_DISTANCE = 12.0
+_DISTANCE = 25.0  # metres: far enough for the floor line to meet every foot
 _FLOOR_COLOR = (190, 190, 190)
 _EXTREME = 2.0
 
