@@ -38,7 +38,7 @@ vec3 behind(vec3 ray, vec3 origin, vec3 d, inout float t) {
     vec2 uv = level ? p.xz : sideways ? p.zy : p.xy;
     vec4 a = level ? BOTTOM_A : TOP_A, b = level ? BOTTOM_B : TOP_B;
     vec3 albedo = pattern(int(a.w), uv * b.w, a.rgb, b.rgb, TOP_C.rgb);
-    if (level && d.y > 0.0) albedo = vec3(0.75);
+    if (level && d.y > 0.0) albedo = vec3(0.8);
     albedo *= 0.6 + 0.2 * noise(uv * 0.31).g + 0.2 * noise(uv * 1.7).r + 0.2 * noise(uv * 9.0).b;
     // Posters and windows: rectangles on a coarse grid of the wall.
     vec2 grid = uv / vec2(1.7, 2.6) + 0.13, local = fract(grid);
@@ -48,6 +48,10 @@ vec3 behind(vec3 ray, vec3 origin, vec3 d, inout float t) {
     vec3 poster = dice.a > 0.5 ? mix(vec3(1.6), 1.6 * dice.rgb, 0.3)
         : mix(decode(dice.rgb), ink.rgb, ink.a);
     if (!level && inside.x * inside.y > 0.0 && dice.b > 0.52) albedo = poster;
+    // SKIN.w: no ceiling but a sky with clouds.
+    vec3 blue = mix(vec3(0.75, 0.85, 0.95), vec3(0.2, 0.4, 0.8), clamp(d.y / length(d), 0.0, 1.0));
+    vec3 sky = mix(blue, vec3(0.9), smoothstep(0.45, 0.75, noise(uv * 0.01 + PHASE.zw).r));
+    if (SKIN.w > 0.5 && level && d.y > 0.0) return sky;
     float edge = min(min(room.x - abs(p.x), p.y), room.z - p.z);
     return albedo * ambient(normal * world_from_optical) * (1.0 - 0.35 * exp(-4.0 * edge));
 }

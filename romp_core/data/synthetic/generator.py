@@ -64,7 +64,7 @@ class SyntheticPeople:
         camera, spots = self._set_up(rng, walled=surroundings[0] == "panorama")
         dress = random_outfit if config.clothes else nude
         people = self._tailor.make(rng, camera, spots, [dress(rng) for _ in spots])
-        things = self._furnish(rng, camera, people)
+        things = self._furnish(rng, camera, people, surroundings[0])
         scene = self._scene(rng, camera, people, things, *surroundings)
         rendering = self._render(scene, camera)
         image = ambient_occlusion(rendering.color, rendering.depth, rng.uniform(0.2, 0.9))
@@ -94,7 +94,7 @@ class SyntheticPeople:
         return min(int(rng.integers(low, high + 1)), self.config.max_people)
 
     def _furnish(
-        self, rng: np.random.Generator, camera: Camera, people: People
+        self, rng: np.random.Generator, camera: Camera, people: People, mode: str
     ) -> list[objects.Thing]:
         """Seats under people who sit, things in front of people, and things behind them."""
         things = []
@@ -112,10 +112,10 @@ class SyntheticPeople:
                 spot = target[[0, 2]] * toward + rng.normal(0, 0.35, 2) * [1, 0.2]
                 if spot[1] > 0.8:
                     things.append(objects.obstacle(rng, spot))
-        if rng.random() < 0.3:
+        if rng.random() < (0.8 if mode == "room" else 0.3):
             behind = people.joints[..., 2].max(initial=2.0)
-            for _ in range(rng.integers(1, 5)):
-                depth = behind + rng.uniform(0.8, 6)
+            for _ in range(rng.integers(1, 6)):
+                depth = behind + rng.uniform(0.6, 4)
                 things.append(objects.obstacle(rng, np.array([rng.normal(0, 0.5) * depth, depth])))
         return things
 
@@ -141,7 +141,7 @@ class SyntheticPeople:
         panorama_from_optical = panorama_from_world @ camera.world_from_optical
         contact, box = self._contact(people, things, camera)
         vertices, figures = self._geometry(people, things, camera)
-        farthest = max([4.0, *(people.translation[:, 2] + 1.0)])
+        open_air = rng.random() < 0.4
         return Scene(
             vertices,
             figures,
@@ -153,12 +153,8 @@ class SyntheticPeople:
             light.key_color,
             mode,
             backdrop,
-            (
-                max(2.0, np.abs(people.translation[:, 0]).max(initial=0) + rng.uniform(0.6, 4)),
-                max(camera.elevation + 0.4, rng.uniform(2.3, 4.5)),
-                farthest + rng.uniform(0.5, 5),
-            ),
-            self._room_looks(rng),
+            self._room_size(rng, camera, people, open_air),
+            self._room_looks(rng, open_air),
             contact,
             box,
             rng.uniform(0.7, 1.0),
@@ -183,20 +179,33 @@ class SyntheticPeople:
         return "room", None, random_light(rng)
 
     @staticmethod
-    def _room_looks(rng: np.random.Generator) -> np.ndarray:
+    def _room_size(
+        rng: np.random.Generator, camera: Camera, people: People, open_air: bool
+    ) -> tuple[float, float, float]:
+        """Half width, height and far wall, in metres, of a room or courtyard around everybody."""
+        roomy = 4.0 if open_air else 1.0
+        half_width = np.abs(people.translation[:, 0]).max(initial=1.5) + roomy * rng.uniform(0.6, 3)
+        height = max(camera.elevation + 0.4, rng.uniform(2.3, 4.5) * (1 + open_air))
+        far = people.translation[:, 2].max(initial=3.0) + 1.0 + roomy * rng.uniform(0.5, 5)
+        return half_width, height, far
+
+    @staticmethod
+    def _room_looks(rng: np.random.Generator, open_air: bool) -> np.ndarray:
         columns = np.zeros((len(LOOKS), 4), np.float32)
         styles = [0, 1, 3, 7, 8, 9]
-        for name, p in (
-            ("TOP", [0.5, 0.08, 0.02, 0.05, 0.1, 0.25]),
-            ("BOTTOM", [0.35, 0.05, 0.2, 0.05, 0.05, 0.3]),
-        ):
-            base = cloth_color(rng) * 0.5 + 0.45 * rng.random()
-            columns[LOOKS.index(f"{name}_A")] = [*base, rng.choice(styles, p=p)]
+        shares = {
+            "TOP": [0.5, 0.08, 0.02, 0.05, 0.1, 0.25],
+            "BOTTOM": [0.35, 0.05, 0.2, 0.05, 0.05, 0.3],
+        }
+        for name, share in shares.items():
+            base = 0.5 * cloth_color(rng) + 0.1 + 0.5 * rng.random()
+            columns[LOOKS.index(f"{name}_A")] = [*base, rng.choice(styles, p=share)]
             columns[LOOKS.index(f"{name}_B")] = [
                 *(base * rng.uniform(0.5, 1.2)),
                 rng.uniform(0.8, 6),
             ]
         columns[LOOKS.index("TOP_C")] = [*(base * rng.uniform(0.6, 1.2, 3)), 0]
+        columns[LOOKS.index("SKIN"), 3] = open_air
         columns[LOOKS.index("PHASE")] = rng.random(4)
         return columns
 

@@ -7,8 +7,8 @@ leans in a room whose y axis points up. The direction that it faces is chosen el
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from romp_core.body.joints import SMPL_JOINTS, flip_permutation
 from romp_core.data.synthetic.archetypes import procedural_pose
@@ -66,6 +66,15 @@ def mirror(pose: np.ndarray) -> np.ndarray:
     return pose[_MIRRORED] * np.array([1, -1, -1], np.float32)
 
 
+def _matrix(axis_angle: np.ndarray) -> np.ndarray:
+    """(3, 3) rotation of (3,) axis-angle; for one vector OpenCV is ten times as fast as SciPy."""
+    return cv2.Rodrigues(axis_angle.astype(np.float64))[0]
+
+
+def _axis_angle(matrix: np.ndarray) -> np.ndarray:
+    return cv2.Rodrigues(matrix)[0][:, 0]
+
+
 def without_heading(root: np.ndarray) -> np.ndarray:
     """A root rotation turned about the vertical so that the body faces +z.
 
@@ -75,14 +84,16 @@ def without_heading(root: np.ndarray) -> np.ndarray:
     Returns:
         (3,) axis-angle.
     """
-    rotation = Rotation.from_rotvec(root)
-    forward = rotation.apply([0, 0, 1])
-    heading = np.arctan2(forward[0], forward[2])
-    return (Rotation.from_rotvec([0, -heading, 0]) * rotation).as_rotvec().astype(np.float32)
+    rotation = _matrix(root)
+    heading = np.arctan2(rotation[0, 2], rotation[2, 2])
+    return _axis_angle(_matrix(np.array([0, -heading, 0])) @ rotation).astype(np.float32)
 
 
 # Of an adult's left leg at rest, metres: hip from pelvis, knee from hip, and so on to the toes.
 _LEG = np.array([[0.11, -0.02, 0.0], [0.01, -0.37, 0.02], [0.02, -0.41, -0.05], [0.0, -0.05, 0.14]])
+
+_MOST_TIPTOE = 0.9
+"""Radians beyond which a foot is meant to stand on its toes."""
 
 
 def plant_feet(pose: np.ndarray) -> np.ndarray:
@@ -97,30 +108,26 @@ def plant_feet(pose: np.ndarray) -> np.ndarray:
     Returns:
         (24, 3) with other ankles.
     """
-    pose = pose.copy()
-    chains, heights, knees = [], [], []
+    pose, root = pose.copy(), _matrix(pose[0])
+    ankles, heights, knees = [], [], []
     for side, sign in (("left", 1), ("right", -1)):
-        joints = [SMPL_JOINTS.index(f"{side}_{name}") for name in ("hip", "knee", "ankle")]
-        rotation, place, track = Rotation.from_rotvec(pose[0]), np.zeros(3), []
-        for joint, offset in zip([*joints, None], _LEG * [sign, 1, 1], strict=True):
-            place = place + rotation.apply(offset)
-            track.append(place[1])
-            if joint == joints[2]:
-                shin = rotation
-            if joint is not None:
-                rotation = rotation * Rotation.from_rotvec(pose[joint])
-        chains.append((joints[2], shin, rotation))
-        heights.append(min(track[2:]))
-        knees.append(track[1])
-    for (ankle, shin, foot), height, knee in zip(chains, heights, knees, strict=True):
+        hip, knee, ankle = (SMPL_JOINTS.index(f"{side}_{n}") for n in ("hip", "knee", "ankle"))
+        thigh = root @ _matrix(pose[hip])
+        shin = thigh @ _matrix(pose[knee])
+        foot = shin @ _matrix(pose[ankle])
+        bones = np.stack([root, thigh, shin, foot]) @ (_LEG * [sign, 1, 1])[..., None]
+        drop = np.cumsum(bones[:, 1, 0])
+        ankles.append((ankle, shin, foot))
+        knees.append(drop[1])
+        heights.append(drop[2:].min())
+    for (ankle, shin, foot), height, knee in zip(ankles, heights, knees, strict=True):
         if height > min(heights) + 0.1 or knee < height + 0.2:
             continue
-        normal = foot.apply([0, 1, 0])
-        axis = np.cross(normal, [0, 1, 0])
-        angle = np.arctan2(np.linalg.norm(axis), normal[1])
-        if 1e-6 < angle < 0.9:
-            level = Rotation.from_rotvec(axis / np.linalg.norm(axis) * angle)
-            pose[ankle] = (shin.inv() * level * foot).as_rotvec()
+        axis = np.cross(foot[:, 1], [0, 1, 0])  # from the sole's normal to the vertical
+        sine = np.linalg.norm(axis)
+        angle = np.arctan2(sine, foot[1, 1])
+        if 1e-6 < angle < _MOST_TIPTOE:
+            pose[ankle] = _axis_angle(shin.T @ _matrix(axis / sine * angle) @ foot)
     return pose
 
 
