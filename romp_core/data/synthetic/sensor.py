@@ -60,7 +60,7 @@ def _tone(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     image = gray[..., None] + saturation * (image - gray[..., None])
     median = float(np.median(gray))
     if median < 60:  # else nobody would be seen
-        image = image * np.float32(min(60 / max(median, 20.0), 2.0))
+        image = image * np.float32(min(60 / max(median, 1.0), 3.0))
     return image
 
 
