@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-import torch
+from random_network import make_network
 
 from romp_core.body import BodyData, BodyModel
 from romp_core.body.joints import LANDMARKS, SMPL_PARENTS
-from romp_core.network import NetworkConfig, RompNetwork, build_network
+from romp_core.network import NetworkConfig, RompNetwork
 
 
 @pytest.fixture(scope="session")
@@ -34,21 +34,6 @@ def small_body_data() -> BodyData:
 def small_body(small_body_data) -> BodyModel:
     """The layer of the made-up body."""
     return BodyModel(small_body_data)
-
-
-def make_network(config: NetworkConfig, seed: int = 0) -> RompNetwork:
-    """Random weights that see several people of various poses in any picture."""
-    torch.manual_seed(seed)
-    network = build_network(config)
-    center, params = network.final_layers["2"][-1], network.final_layers["1"][-1]
-    with torch.no_grad():
-        center.weight.normal_(0, 0.3)
-        center.bias.fill_(0.1)
-        params.weight.normal_(0, 0.03)
-        for module in network.modules():  # statistics as after training, so that maps vary
-            if isinstance(module, torch.nn.BatchNorm2d):
-                module.running_mean.normal_(0, 0.05)
-    return network
 
 
 @pytest.fixture(scope="session")

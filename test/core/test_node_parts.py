@@ -1,0 +1,348 @@
+"""What the node is made of, as far as it needs no ROS."""
+
+import threading
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from romp_core import People
+from romp_core.checkpoints import body_family, write_checkpoint
+from romp_core.errors import ConfigError
+from romp_core.geometry.cameras import intrinsics_from_fov
+from ros2_romp import predictor as predictor_module
+from ros2_romp.calibration import CalibrationError, camera_matrix
+from ros2_romp.cdr import CdrError, CdrReader, CdrWriter
+from ros2_romp.parameters import FIELDS, Settings, refusal, rule_of
+from ros2_romp.predictor import PredictionError, Predictor
+from ros2_romp.statistics import RATE_WINDOW, Statistics
+from ros2_romp.worker import Worker
+
+# Worker
+
+
+class Gate:
+    """A function for a worker that stops in every call until it is let through."""
+
+    def __init__(self):
+        self.entered = threading.Semaphore(0)
+        self.allowed = threading.Semaphore(0)
+        self.calls = []
+
+    def __call__(self, items):
+        self.calls.append(items)
+        self.entered.release()
+        self.allowed.acquire()
+
+
+@pytest.fixture
+def gate():
+    gate = Gate()
+    yield gate
+    for _ in range(10):
+        gate.allowed.release()
+
+
+def test_worker_takes_the_newest_of_each_source_at_once(gate):
+    worker = Worker(gate)
+    worker.start()
+    assert not worker.put("front", 1)
+    gate.entered.acquire()
+    assert [worker.put("front", number) for number in (2, 3, 4)] == [False, True, True]
+    assert not worker.put("rear", 5)
+    gate.allowed.release()
+    gate.entered.acquire()
+    assert gate.calls == [{"front": 1}, {"front": 4, "rear": 5}]
+
+
+def test_stopped_worker_drops_what_waits(gate):
+    worker = Worker(gate)
+    worker.start()
+    worker.put("front", 1)
+    gate.entered.acquire()
+    worker.put("front", 2)
+    assert not worker.stop(timeout=0.0)
+    gate.allowed.release()
+    assert worker.stop()
+    assert gate.calls == [{"front": 1}]
+
+
+def test_idle_worker_stops():
+    worker = Worker(lambda items: None)
+    worker.start()
+    assert worker.stop()
+
+
+# Parameters
+
+
+def test_defaults_are_within_their_own_rules():
+    for name, value in vars(Settings()).items():
+        assert refusal(name, value) is None
+
+
+@pytest.mark.parametrize("name", [name for name in FIELDS if rule_of(name).low is not None])
+def test_numbers_outside_of_the_range_are_refused(name):
+    rule = rule_of(name)
+    for value in (rule.low, rule.high):
+        assert refusal(name, value) is None
+    for value in (rule.low - 1, rule.high + 1, float("nan"), float("inf")):
+        assert f"expected {rule.low:g} to {rule.high:g}" in refusal(name, value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("runtime", "abacus", "expected one of auto"),
+        ("image_transport", "theora", "expected one of raw, compressed"),
+        ("model", "", "is empty"),
+        ("device", "", "is empty"),
+        ("cameras", [], "is empty"),
+        ("cameras", ["front", "front"], "twice"),
+        ("cameras", ["the front"], "can stand in a topic"),
+        ("cameras", ["/front"], "can stand in a topic"),
+        ("cameras", ["3d"], "can stand in a topic"),
+    ],
+)
+def test_values_that_make_no_sense_are_refused(name, value, reason):
+    assert reason in refusal(name, value)
+
+
+@pytest.mark.parametrize("names", [("",), ("front", "rear"), ("", "rear"), ("robot/front",)])
+def test_camera_names(names):
+    assert refusal("cameras", names) is None
+
+
+# Statistics
+
+
+class FakeClock:
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_rates_count_the_last_seconds_only():
+    clock = FakeClock()
+    statistics = Statistics(clock)
+    for _ in range(100):
+        clock.now += 0.1
+        statistics.received()
+    assert statistics.report().input_rate == pytest.approx(10, rel=0.05)
+    clock.now += RATE_WINDOW + 1
+    report = statistics.report()
+    assert report.input_rate == 0
+    assert report.silence == pytest.approx(RATE_WINDOW + 1)
+    assert report.received == 100
+
+
+def test_every_image_is_counted_once():
+    statistics = Statistics()
+    for _ in range(15):
+        statistics.received()
+    statistics.answered(0.2, 0.1, people=3)
+    for count, note in ((2, statistics.dropped), (3, statistics.stale)):
+        for _ in range(count):
+            note()
+    for number in range(4):
+        statistics.refused(f"reason {number}")
+    for _ in range(5):
+        statistics.failed("no memory")
+    report = statistics.report()
+    counts = (report.answered, report.dropped, report.stale, report.refused, report.failed)
+    assert counts == (1, 2, 3, 4, 5)
+    assert sum(counts) == report.received
+    assert (report.last_refusal, report.failure, report.people) == ("reason 3", "no memory", 3)
+
+
+def test_failure_is_over_with_the_next_answer():
+    statistics = Statistics()
+    statistics.failed("no memory")
+    statistics.answered(0.2, 0.1, people=0)
+    assert statistics.report().failure == ""
+
+
+def test_latency_percentiles():
+    statistics = Statistics()
+    assert statistics.report().latency.p95 is None
+    for number in range(1, 101):
+        statistics.answered(number / 100, number / 1000, people=0)
+    report = statistics.report()
+    assert report.latency.p50 == pytest.approx(0.505)
+    assert report.latency.p95 == pytest.approx(0.9505)
+    assert report.network.p95 == pytest.approx(0.09505)
+
+
+# Calibration
+
+
+def camera_info(**changed):
+    fields = {"height": 480, "width": 640, "k": [500.0, 0, 320, 0, 510, 240, 0, 0, 1]}
+    return SimpleNamespace(**{**fields, **changed})
+
+
+def test_camera_matrix_is_that_of_camera_info():
+    matrix = camera_matrix(camera_info(), 480, 640)
+    np.testing.assert_array_equal(matrix, [[500, 0, 320], [0, 510, 240], [0, 0, 1]])
+    np.testing.assert_array_equal(camera_matrix(camera_info(height=0, width=0), 480, 640), matrix)
+
+
+@pytest.mark.parametrize(
+    ("info", "reason"),
+    [
+        (None, "no camera_info"),
+        (camera_info(k=[0.0] * 9), "K is zero"),
+        (camera_info(height=240, width=320), "320x240 pixels, but the image has 640x480"),
+        (camera_info(k=[-500.0, 0, 320, 0, 510, 240, 0, 0, 1]), "focal"),
+        (camera_info(k=[float("nan"), 0, 320, 0, 510, 240, 0, 0, 1]), "finite"),
+    ],
+)
+def test_camera_info_that_cannot_serve_says_why(info, reason):
+    with pytest.raises(CalibrationError, match=reason) as raised:
+        camera_matrix(info, 480, 640)
+    assert "horizontal_fov_deg is used" in str(raised.value)
+
+
+# CDR
+
+
+def test_cdr_reads_what_it_wrote():
+    array = np.arange(6, dtype=np.float64).reshape(2, 3)
+    writer = CdrWriter()
+    writer.numbers("BI", 7, 70_000)
+    writer.string("grüße")
+    writer.numbers("id", -3, 0.25)
+    writer.sequence(np.array([1, 2, 3], np.uint8))
+    writer.sequence(array)
+    reader = CdrReader(writer.finish())
+    assert [reader.number("B"), reader.number("I"), reader.string()] == [7, 70_000, "grüße"]
+    assert [reader.number("i"), reader.number("d")] == [-3, 0.25]
+    assert bytes(reader.byte_sequence()) == b"\1\2\3"
+    assert reader.number("I") == 2
+    assert [reader.number("d") for _ in range(6)] == list(range(6))
+
+
+def test_big_endian_message_is_read_as_such():
+    assert CdrReader(b"\0\0\0\0" + (70_000).to_bytes(4, "big")).number("I") == 70_000
+
+
+@pytest.mark.parametrize("message", [b"", b"\0\1", b"\7\1\0\0rest", b"\0\1\0\0\1"])
+def test_bytes_that_are_no_message_are_refused(message):
+    with pytest.raises(CdrError):
+        CdrReader(message).number("I")
+
+
+def test_sequence_longer_than_its_message_is_refused():
+    writer = CdrWriter()
+    writer.numbers("I", 0xFFFFFFFF)
+    with pytest.raises(CdrError, match="ends before"):
+        CdrReader(writer.finish()).byte_sequence()
+
+
+# Predictor
+
+
+class FakeRomp:
+    """A model that holds only so many images, or none that is dark."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, capacity=100, error=None):
+        self.capacity, self.error, self.batches = capacity, error, []
+
+    def predict_batch(self, images, intrinsics, *, with_vertices):
+        self.batches.append(len(images))
+        if len(images) > self.capacity:
+            raise torch.OutOfMemoryError("out of memory: tried to allocate 2 GiB\nstack")
+        if self.error:
+            raise self.error
+        return [replace(People.empty(), center=np.full((0, 2), i)) for i in range(len(images))]
+
+
+IMAGES = [np.zeros((48, 64, 3), np.uint8)] * 3
+MATRICES = [intrinsics_from_fov(48, 64)] * 3
+
+
+@pytest.fixture
+def predictor_of(monkeypatch):
+    def make(romp):
+        monkeypatch.setattr(predictor_module, "load", lambda *args, **options: romp)
+        predictor = Predictor(Settings())
+        romp.batches.clear()
+        return predictor
+
+    return make
+
+
+def test_images_of_all_cameras_share_a_forward_pass(predictor_of):
+    romp = FakeRomp()
+    prediction = predictor_of(romp).predict(IMAGES, MATRICES, Settings(), with_vertices=False)
+    assert len(prediction.people) == 3
+    assert prediction.seconds > 0
+    assert romp.batches == [3]
+
+
+def test_settings_reach_the_model(predictor_of):
+    romp = FakeRomp()
+    settings = Settings(center_threshold=0.7, max_people=3)
+    predictor_of(romp).predict(IMAGES, MATRICES, settings, with_vertices=False)
+    assert (romp.center_threshold, romp.max_people) == (0.7, 3)
+
+
+def test_too_little_memory_for_all_images_is_enough_for_one_by_one(predictor_of):
+    romp = FakeRomp(capacity=1)
+    predictor = predictor_of(romp)
+    for _ in range(2):
+        assert len(predictor.predict(IMAGES, MATRICES, Settings(), with_vertices=False).people) == 3
+    assert romp.batches == [3, 1, 1, 1, 1, 1, 1]
+    assert predictor.batch_limit == 1
+
+
+def test_too_little_memory_for_one_image_is_an_error(predictor_of):
+    romp = FakeRomp()
+    predictor = predictor_of(romp)
+    romp.capacity = 0
+    with pytest.raises(PredictionError, match="memory of cpu does not suffice for one image") as e:
+        predictor.predict(IMAGES, MATRICES, Settings(), with_vertices=False)
+    assert "stack" not in str(e.value)
+    assert romp.batches == [3, 1]
+
+
+def test_whatever_fails_in_the_model_is_named(predictor_of):
+    romp = FakeRomp()
+    predictor = predictor_of(romp)
+    romp.error = RuntimeError("the driver is gone")
+    with pytest.raises(PredictionError, match="RuntimeError: the driver is gone"):
+        predictor.predict(IMAGES, MATRICES, Settings(), with_vertices=False)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory, light_network):
+    path = tmp_path_factory.mktemp("weights") / "light.safetensors"
+    write_checkpoint(path, light_network, root_align=True, body="open_body")
+    return path
+
+
+def test_model_is_loaded_as_the_settings_say(weights):
+    predictor = Predictor(Settings(model=str(weights), device="cpu"))
+    prediction = predictor.predict(IMAGES, MATRICES, Settings(), with_vertices=True)
+    assert len(prediction.people) == 3
+    assert body_family(predictor.romp.body) == "open_body"
+    assert predictor.describe()["network"] == "resnet18, 256x256 pixels"
+
+
+@pytest.mark.parametrize(
+    ("settings", "error"),
+    [
+        ({"model": "absent.pkl"}, FileNotFoundError),
+        ({"body_model": "absent.npz"}, FileNotFoundError),
+        ({"device": "toaster"}, ConfigError),
+    ],
+)
+def test_model_that_cannot_be_had_is_named(weights, settings, error):
+    with pytest.raises(error):
+        Predictor(replace(Settings(model=str(weights)), **settings))
