@@ -1,0 +1,85 @@
+"""The node with an argument for each common parameter.
+
+ros2 launch ros2_romp romp.launch.py image:=/camera/color/image_raw
+"""
+
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import LifecycleNode
+
+PARAMETERS = {
+    "model": (str, "network weights: 'open', or the path of a weights file"),
+    "body_model": (str, "body: 'open', or the path of an SMPL file"),
+    "device": (str, "cpu, cuda, ...; auto takes a GPU where there is one"),
+    "cameras": (list, "names of cameras, separated by commas, each the prefix of its topics"),
+    "image_transport": (str, "raw or compressed"),
+    "center_threshold": (float, "confidence that a person must exceed"),
+    "max_people": (int, "at most so many people per image"),
+    "horizontal_fov_deg": (float, "field of view in degrees, used until camera_info comes"),
+    "max_image_age": (float, "images older than so many seconds are left out; 0: none"),
+    "publish_vertices": (bool, "whether people carry their mesh vertices"),
+    "publish_markers": (bool, "whether markers go to those who subscribe"),
+    "autostart": (bool, "whether the node configures and activates itself"),
+    "use_sim_time": (bool, "whether time comes from /clock"),
+}
+"""Type and meaning; given on the command line, they win over the parameter file."""
+
+OTHERS = {
+    "namespace": ("", "namespace of the node and its topics"),
+    "name": ("romp", "name of the node"),
+    "image": ("image", "image topic"),
+    "camera_info": ("", "its camera_info; by default the one beside the image"),
+    "params_file": (
+        str(Path(get_package_share_directory("ros2_romp"), "config", "romp.yaml")),
+        "parameter file",
+    ),
+    "log_level": ("info", "debug, info, warn or error"),
+}
+
+
+def generate_launch_description():
+    """Arguments, then the node under their values."""
+    arguments = [
+        *((name, "", meaning) for name, (_, meaning) in PARAMETERS.items()),
+        *((name, default, meaning) for name, (default, meaning) in OTHERS.items()),
+    ]
+    declared = [
+        DeclareLaunchArgument(name, default_value=default, description=meaning)
+        for name, default, meaning in arguments
+    ]
+    return LaunchDescription([*declared, OpaqueFunction(function=start_node)])
+
+
+def start_node(context):
+    """The node; what is left empty is left to the parameter file."""
+    values = {name: LaunchConfiguration(name).perform(context) for name in (*PARAMETERS, *OTHERS)}
+    given = {
+        name: convert(values[name], kind) for name, (kind, _) in PARAMETERS.items() if values[name]
+    }
+    image = values["image"]
+    camera_info = values["camera_info"] or f"{image[: image.rfind('/') + 1]}camera_info"
+    return [
+        LifecycleNode(
+            package="ros2_romp",
+            executable="romp_node",
+            name=values["name"],
+            namespace=values["namespace"],
+            parameters=[values["params_file"], given],
+            remappings=[("image", image), ("camera_info", camera_info)],
+            arguments=["--ros-args", "--log-level", values["log_level"]],
+            output="screen",
+        )
+    ]
+
+
+def convert(text, kind):
+    """The value that a parameter of this type has for a word of the command line."""
+    if kind is list:
+        return [part.strip() for part in text.split(",")]
+    if kind is bool:
+        return {"true": True, "false": False}[text.lower()]
+    return kind(text)

@@ -1,0 +1,144 @@
+"""What `people_recorder` writes: people, overlay video and a summary. Needs no ROS."""
+
+import json
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from romp_core import People
+from romp_core.media import VideoWriter, write_image
+
+PeopleFormat = Literal["jsonl", "npz"]
+
+LONGEST_STILL = 2.0
+"""Seconds for which the video repeats a frame at most, when the next one is that late."""
+
+
+@dataclass
+class Arrival:
+    """One people message.
+
+    Attributes:
+        seconds: its stamp.
+        latency: seconds from its stamp to its arrival.
+        count: people in it.
+    """
+
+    seconds: float
+    latency: float
+    count: int
+
+
+@dataclass
+class Recording:
+    """A folder that fills as results come.
+
+    people.jsonl holds a JSON object per message; or, as npz, people/000000.npz, ... hold one
+    `People` each, for `People.load`. overlay.mp4 runs as fast as the cameras' stamps say. Each
+    file is begun with its first content; `close` adds summary.json.
+
+    Args:
+        folder: where to; made if need be.
+        people_format: jsonl or npz.
+        fps: frames per second of the video.
+    """
+
+    folder: Path
+    people_format: PeopleFormat = "jsonl"
+    fps: float = 10.0
+    arrivals: list[Arrival] = field(default_factory=list, init=False)
+    overlays: int = field(default=0, init=False)
+    best_overlay: tuple[int, np.ndarray] | None = field(default=None, init=False)
+
+    def __post_init__(self):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._video: VideoWriter | None = None
+        self._video_start = 0.0
+        self._video_frames = 0
+        self._jsonl = None
+        self._counts: dict[float, int] = {}
+
+    def add_people(self, people: People, seconds: float, latency: float, frame_id: str) -> None:
+        """Write the people of one image.
+
+        Args:
+            people: in it.
+            seconds: its stamp.
+            latency: seconds that it took to arrive.
+            frame_id: its optical frame.
+        """
+        number = len(self.arrivals)
+        self.arrivals.append(Arrival(seconds, latency, len(people)))
+        self._counts[seconds] = len(people)
+        if self.people_format == "npz":
+            (self.folder / "people").mkdir(exist_ok=True)
+            people.save(self.folder / "people" / f"{number:06d}.npz")
+            return
+        if self._jsonl is None:
+            self._jsonl = (self.folder / "people.jsonl").open("w")
+        content = {name: getattr(people, name).tolist() for name in _json_fields(people)}
+        json.dump({"stamp": seconds, "frame_id": frame_id, **content}, self._jsonl)
+        self._jsonl.write("\n")
+        self._jsonl.flush()
+
+    def add_overlay(self, picture: np.ndarray, seconds: float) -> None:
+        """Append an overlay, (H, W, 3) uint8 BGR, with its stamp in seconds.
+
+        Raises:
+            ImageError: its size differs from that of the first one.
+        """
+        if self._video is None:
+            self._video = VideoWriter(self.folder / "overlay.mp4", self.fps)
+            self._video_start = seconds
+        due = round((seconds - self._video_start) * self.fps) + 1
+        repeats = due - self._video_frames
+        if not 0 <= repeats <= LONGEST_STILL * self.fps:  # a pause, or the clock was set
+            self._video_start = seconds - self._video_frames / self.fps
+            repeats = 1
+        for _ in range(repeats):
+            self._video.write(picture)
+        self._video_frames += repeats
+        self.overlays += 1
+        count = self._counts.get(seconds, 0)
+        if self.best_overlay is None or count >= self.best_overlay[0]:
+            self.best_overlay = count, picture
+
+    def close(self) -> dict[str, object]:
+        """Finish all files; returns the summary that summary.json holds."""
+        if self._video is not None:
+            self._video.close()
+        if self._jsonl is not None:
+            self._jsonl.close()
+        summary = self.summary()
+        if self.best_overlay is not None:
+            path = self.folder / "overlay.png"
+            write_image(path, self.best_overlay[1])
+            summary["overlay"] = str(path)
+        (self.folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+        return summary
+
+    def summary(self) -> dict[str, object]:
+        """Frames, rate, latency and people so far."""
+        counts = [arrival.count for arrival in self.arrivals]
+        summary: dict[str, object] = {
+            "frames": len(counts),
+            "overlays": self.overlays,
+            "people": sum(counts),
+            "most_people_in_a_frame": max(counts, default=0),
+        }
+        if len(counts) > 1:
+            stamps = [arrival.seconds for arrival in self.arrivals]
+            duration = max(stamps) - min(stamps)
+            summary["frames_per_second"] = round((len(counts) - 1) / duration, 2) if duration else 0
+        if counts:
+            p50, p95 = np.percentile([arrival.latency for arrival in self.arrivals], [50, 95])
+            summary["latency_p50_s"], summary["latency_p95_s"] = round(p50, 4), round(p95, 4)
+        return summary
+
+
+def _json_fields(people: People) -> list[str]:
+    """Names of what a JSON line holds: vertices only if there are some."""
+    names = [each.name for each in fields(people)]
+    return [name for name in names if name != "vertices" or people.vertices.size]
