@@ -1,4 +1,6 @@
-"""Player, node and RViz: ros2 launch ros2_romp demo.launch.py source:=people.mp4
+"""Player, node and RViz.
+
+ros2 launch ros2_romp demo.launch.py source:=people.mp4
 
 Further arguments go to romp.launch.py.
 """

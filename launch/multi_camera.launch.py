@@ -1,4 +1,6 @@
-"""One node for several cameras: ros2 launch ros2_romp multi_camera.launch.py cameras:=front,rear
+"""One node for several cameras.
+
+ros2 launch ros2_romp multi_camera.launch.py cameras:=front,rear
 
 Camera NAME is heard on NAME/image and NAME/camera_info. Further arguments go to romp.launch.py.
 """
