@@ -12,12 +12,12 @@ _DEEP = ("hip", "pelvis", "spine", "thorax", "neck", "head", "collar", "shoulder
 
 
 def _tolerances() -> np.ndarray:
-    tolerances = np.full(len(JOINTS_71), 0.10)
+    tolerances = np.full(len(JOINTS_71), 0.12)
     for index, name in enumerate(JOINTS_71):
         if any(word in name for word in _DEEP):
-            tolerances[index] = 0.17
+            tolerances[index] = 0.2
         if name in VERTEX_LANDMARKS:
-            tolerances[index] = 0.06
+            tolerances[index] = 0.07
     return tolerances
 
 
