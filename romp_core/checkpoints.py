@@ -57,9 +57,17 @@ class Checkpoint:
             CheckpointError: missing, unexpected, misshaped or non-finite weights, by name.
         """
         network = build_network(self.config)
+        self.load_into(network)
+        return network
+
+    def load_into(self, network: RompNetwork) -> None:
+        """Copy these weights into a network.
+
+        Raises:
+            CheckpointError: as `build`; the network is then unchanged.
+        """
         _check_state(self.state, network.state_dict())
         network.load_state_dict(self.state)
-        return network
 
 
 def body_family(body: BodyModel) -> str:

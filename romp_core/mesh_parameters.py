@@ -9,12 +9,10 @@ from torch import Tensor, nn
 from romp_core.body.model import BodyModel
 from romp_core.geometry.cameras import weak_perspective_project
 from romp_core.geometry.rotations import rotation_6d_to_matrix
+from romp_core.network.lifting import SCALE_BASE
 from romp_core.network.romp import BETAS_CHANNELS, CAMERA_CHANNELS, ROTATION_CHANNELS
 
 logger = logging.getLogger(__name__)
-
-SCALE_BASE = 1.1
-"""The camera's scale is this to the power of the map's first channel."""
 
 RAW_SCALE_LIMIT = 60.0
 """Raw scales beyond +-60 (a body 0.3 % of the image's size, or 300 times it) are cut, so that
@@ -48,6 +46,9 @@ class MeshDecoder(nn.Module):
         body: the body.
         root_align: subtract the body's root before projection; belongs to the weights.
         use_betas: false sets the betas to zero (weights of another body).
+
+    Attributes:
+        root_joint_indices: joints whose mean is the root.
     """
 
     def __init__(self, body: BodyModel, *, root_align: bool = True, use_betas: bool = True):
@@ -55,7 +56,7 @@ class MeshDecoder(nn.Module):
         self.body = body
         self.root_align = root_align
         self.use_betas = use_betas
-        self._root_joints = root_joints(body)
+        self.root_joint_indices = root_joints(body)
 
     def forward(self, params: Tensor, *, with_vertices: bool = True) -> Bodies:
         """Bodies of K people.
@@ -83,7 +84,7 @@ class MeshDecoder(nn.Module):
 
     def root(self, joints: Tensor) -> Tensor:
         """(K, 1, 3) middle of the hips of (K, J, 3) joints."""
-        return joints[:, self._root_joints].mean(1, keepdim=True)
+        return joints[:, self.root_joint_indices].mean(1, keepdim=True)
 
 
 def root_joints(body: BodyModel) -> list[int]:

@@ -8,11 +8,14 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from romp_core.body.joints import JOINTS_71, SMPL_JOINTS, flip_permutation
-from romp_core.data.sample import UNLABELED, Sample
+from romp_core.data.sample import UNLABELED, DenseMaps, Sample
 from romp_core.geometry.cameras import Letterbox
 
 _FLIP_KEYPOINTS = flip_permutation(JOINTS_71)
 _FLIP_POSE = flip_permutation(SMPL_JOINTS)
+# Part labels are 0 for the background, 1 + joint for a part, 255 for things in front.
+_FLIP_PARTS = np.arange(256, dtype=np.uint8)
+_FLIP_PARTS[1 : 1 + len(_FLIP_POSE)] = np.add(_FLIP_POSE, 1)
 _MINIMUM_LABELED = 4  # fewer keypoints left in the picture: ignored, neither person nor background
 
 
@@ -147,7 +150,7 @@ def warp(sample: Sample, size: int, center: np.ndarray, side: float, angle: floa
         translation=None,
         intrinsics=None,
         ignored_boxes=_warp_boxes(sample.ignored_boxes, affine, size),
-        dense=None,
+        dense=_warp_dense(sample.dense, affine, rotation, size),
     )
     kept = warped.has_keypoints.sum(1) >= np.minimum(
         _MINIMUM_LABELED, np.maximum(1, sample.has_keypoints.sum(1))
@@ -186,8 +189,30 @@ def mirror(sample: Sample) -> Sample:
         joints_3d=joints,
         translation=None,
         intrinsics=None,
-        dense=None,
+        dense=_mirror_dense(sample.dense),
     )
+
+
+def _warp_dense(
+    dense: DenseMaps | None, affine: np.ndarray, rotation: np.ndarray, size: int
+) -> DenseMaps | None:
+    if dense is None:
+        return None
+
+    def sampled(values: np.ndarray, outside: float) -> np.ndarray:
+        return cv2.warpAffine(
+            values, affine, (size, size), flags=cv2.INTER_NEAREST, borderValue=(outside,) * 3
+        )
+
+    normals = sampled(dense.normals, 0) @ rotation.T.astype(np.float32)
+    return DenseMaps(sampled(dense.depth, np.inf), sampled(dense.parts, 0), normals)
+
+
+def _mirror_dense(dense: DenseMaps | None) -> DenseMaps | None:
+    if dense is None:
+        return None
+    normals = dense.normals[:, ::-1] * np.array([-1, 1, 1], np.float32)
+    return DenseMaps(dense.depth[:, ::-1], _FLIP_PARTS[dense.parts[:, ::-1]], normals)
 
 
 def _mirror_boxes(boxes: np.ndarray, width: int) -> np.ndarray:

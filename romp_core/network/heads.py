@@ -5,8 +5,6 @@ from torch import Tensor, nn
 
 from romp_core.network.blocks import BasicBlock
 
-HEAD_CHANNELS = 64
-
 
 def append_coordinates(features: Tensor) -> Tensor:
     """Features followed by two channels that hold each cell's x and y (CoordConv).
@@ -25,7 +23,9 @@ def append_coordinates(features: Tensor) -> Tensor:
     return torch.cat([features, x, y], 1)
 
 
-def make_head(in_channels: int, out_channels: int, stride: int, blocks: int) -> nn.Sequential:
+def make_head(
+    in_channels: int, out_channels: int, stride: int, blocks: int, width: int = 64
+) -> nn.Sequential:
     """A head: strided 3x3 convolution, residual blocks, 1x1 convolution.
 
     Args:
@@ -33,16 +33,15 @@ def make_head(in_channels: int, out_channels: int, stride: int, blocks: int) -> 
         out_channels: channels of the map.
         stride: of the first convolution; the map is that much smaller than the features.
         blocks: number of residual blocks (the paper's has 2).
+        width: channels in between (the paper's has 64).
     """
     # The nesting is that of the published checkpoints' keys.
     return nn.Sequential(
         nn.Sequential(
-            nn.Conv2d(in_channels, HEAD_CHANNELS, 3, stride, 1),
-            nn.BatchNorm2d(HEAD_CHANNELS),
+            nn.Conv2d(in_channels, width, 3, stride, 1),
+            nn.BatchNorm2d(width),
             nn.ReLU(inplace=True),
         ),
-        nn.Sequential(
-            *(nn.Sequential(BasicBlock(HEAD_CHANNELS, HEAD_CHANNELS)) for _ in range(blocks))
-        ),
-        nn.Conv2d(HEAD_CHANNELS, out_channels, 1),
+        nn.Sequential(*(nn.Sequential(BasicBlock(width, width)) for _ in range(blocks))),
+        nn.Conv2d(width, out_channels, 1),
     )

@@ -19,7 +19,7 @@ NARROW_CHANNELS = (64, 32, 24, 24)  # pyramid at strides 32, 16, 8 and 4
 WIDE_CHANNELS = 64
 EVIDENCE = {"center": 1, "keypoint_offsets": 34, "keypoint_heatmaps": 17, "box_size": 2}
 EVIDENCE_HIDDEN = 96
-_OFFSET_UNIT = 32.0  # cells of stride 4; brings offsets to the range of the other features
+OFFSET_UNIT = 32.0  # cells of stride 4; brings offsets to the range of the other features
 
 
 class SameConv(nn.Module):
@@ -84,6 +84,12 @@ class MobileNetPyramid(nn.Module):
     """
 
     out_channels = WIDE_CHANNELS + NARROW_CHANNELS[-1] + sum(EVIDENCE.values())
+    offset_channels = slice(
+        WIDE_CHANNELS + NARROW_CHANNELS[-1] + EVIDENCE["center"],
+        WIDE_CHANNELS + NARROW_CHANNELS[-1] + EVIDENCE["center"] + EVIDENCE["keypoint_offsets"],
+    )
+    """Where among the channels the keypoint offsets are, in units of `OFFSET_UNIT` cells."""
+
     pixel_mean = (127.5, 127.5, 127.5)
     pixel_std = (127.5, 127.5, 127.5)
 
@@ -182,9 +188,9 @@ class MobileNetPyramid(nn.Module):
         return torch.cat(
             [
                 said["center"].sigmoid(),
-                said["keypoint_offsets"] / _OFFSET_UNIT,
+                said["keypoint_offsets"] / OFFSET_UNIT,
                 said["keypoint_heatmaps"].sigmoid(),
-                said["box_size"] / _OFFSET_UNIT,
+                said["box_size"] / OFFSET_UNIT,
             ],
             1,
         )

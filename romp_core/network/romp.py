@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from romp_core.errors import ConfigError
 from romp_core.network.heads import append_coordinates, make_head
 from romp_core.network.hrnet import HRNet
-from romp_core.network.mobilenet import MobileNetPyramid
+from romp_core.network.lifting import KeypointLifting, keypoint_positions
+from romp_core.network.mobilenet import OFFSET_UNIT, MobileNetPyramid
 from romp_core.network.resnet import resnet18, resnet50
 
 BACKBONES: dict[str, Callable[[], nn.Module]] = {
@@ -59,6 +60,8 @@ class NetworkConfig:
         shared_head: one head for all maps instead of three (the paper's ablation "SH").
         center_sigmoid: squash the center map into 0..1, which trains more steadily; the
             published networks leave it linear.
+        lifting: add parameters lifted from the backbone's own 2D keypoints; `mobilenet` only.
+        head_channels: width of the heads (the paper's: 64).
     """
 
     backbone: str = "hrnet32"
@@ -67,6 +70,8 @@ class NetworkConfig:
     head_blocks: int = 2
     shared_head: bool = False
     center_sigmoid: bool = False
+    lifting: bool = False
+    head_channels: int = 64
 
     def __post_init__(self):
         if self.backbone not in BACKBONES:
@@ -79,6 +84,10 @@ class NetworkConfig:
             )
         if self.map_stride not in (4, 8, 16):
             raise ConfigError(f"map_stride is {self.map_stride}; expected 4, 8 or 16")
+        if self.lifting and not hasattr(BACKBONES[self.backbone], "offset_channels"):
+            raise ConfigError(f"lifting is true, but {self.backbone} finds no 2D keypoints")
+        if self.head_channels < 1:
+            raise ConfigError(f"head_channels is {self.head_channels}; expected 1 or more")
         if self.head_blocks not in (1, 2, 3):
             raise ConfigError(f"head_blocks is {self.head_blocks}; expected 1, 2 or 3")
 
@@ -98,13 +107,14 @@ class RompNetwork(nn.Module):
         stride = config.map_stride // _FEATURE_STRIDE
 
         def head(channels: int) -> nn.Module:
-            return make_head(features, channels, stride, config.head_blocks)
+            return make_head(features, channels, stride, config.head_blocks, config.head_channels)
 
         if config.shared_head:
             heads = {"shared": head(1 + PARAMETER_CHANNELS)}
         else:  # the published names: SMPL parameters, center, camera
             heads = {"1": head(SMPL_CHANNELS), "2": head(1), "3": head(CAMERA_CHANNELS)}
         self.final_layers = nn.ModuleDict(heads)
+        self.lifting = KeypointLifting(PARAMETER_CHANNELS) if config.lifting else None
         for name in ("pixel_mean", "pixel_std"):
             values = torch.tensor(getattr(self.backbone, name)).view(1, 3, 1, 1)
             self.register_buffer(name, values, persistent=False)
@@ -156,7 +166,31 @@ class RompNetwork(nn.Module):
         else:
             smpl, center, camera = (self.final_layers[name](features) for name in "123")
             params = torch.cat([camera, smpl], 1)
+        if self.lifting is not None:
+            params = params + self.lifting(self._keypoints(features)).permute(0, 3, 1, 2)
         return Maps(center.sigmoid() if self.config.center_sigmoid else center, params)
+
+    def start_heads_from_zero(self) -> None:
+        """Let the parameter heads say nothing but the resting pose, wherever they look."""
+        for name, head in self.final_layers.items():
+            if name != "2":  # the center map has nothing to do with parameters
+                nn.init.zeros_(head[-1].weight)
+
+    def resting_params(self) -> Tensor:
+        """(145,) parameters that heads started from zero give."""
+        if self.config.shared_head:
+            return self.final_layers["shared"][-1].bias[1:]
+        smpl, camera = (self.final_layers[name][-1].bias for name in "13")
+        return torch.cat([camera, smpl])
+
+    def _keypoints(self, features: Tensor) -> Tensor:
+        """(B, h, w, 17, 2) keypoints of the person at each cell of the maps, -1..1."""
+        offsets = features[:, self.backbone.offset_channels] * OFFSET_UNIT
+        positions = keypoint_positions(offsets)
+        stride = self.config.map_stride // _FEATURE_STRIDE
+        batch, height, width = positions.shape[:3]
+        grouped = positions.view(batch, height // stride, stride, width // stride, stride, -1, 2)
+        return grouped.mean((2, 4))
 
 
 def build_network(config: NetworkConfig) -> RompNetwork:

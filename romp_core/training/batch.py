@@ -1,7 +1,7 @@
 """Samples of one size as padded tensors."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -12,6 +12,11 @@ from romp_core.center_map.encode import TORSO, body_centers
 from romp_core.data.sample import VISIBLE, Sample
 from romp_core.geometry.cameras import Letterbox
 from romp_core.geometry.rotations import axis_angle_to_matrix
+
+DENSE_STRIDE = 4
+"""Pixels per cell of the dense maps: that of the backbones' features."""
+
+UNJUDGED_PART = 255
 
 TORSO_MASK = torch.tensor([name in TORSO for name in JOINTS_71])
 
@@ -35,6 +40,10 @@ class Batch:
         has_betas: (B, N) bool.
         ignored: (B, M, 4) boxes -1..1 in which the center map is not judged; padding is empty.
         sources: names of the B samples.
+        has_dense: (B,) bool, pictures that come with dense maps.
+        depth: (B, S/4, S/4) metres, 0 where unknown.
+        parts: (B, S/4, S/4) int64: 0 background, 1 + joint, 255 not to be judged.
+        normals: (B, 3, S/4, S/4), 0 off the people.
     """
 
     images: Tensor
@@ -51,6 +60,13 @@ class Batch:
     has_betas: Tensor
     ignored: Tensor
     sources: list[str]
+    has_dense: Tensor
+    depth: Tensor
+    parts: Tensor
+    normals: Tensor
+
+    def __len__(self) -> int:
+        return len(self.images)
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same on another device."""
@@ -59,7 +75,7 @@ class Batch:
             for field in fields(self)
             if isinstance(value := getattr(self, field.name), Tensor)
         }
-        return Batch(**moved, sources=self.sources)
+        return replace(self, **moved)
 
     def pin_memory(self) -> "Batch":
         """The same in pinned memory, for quick uploads."""
@@ -68,7 +84,7 @@ class Batch:
             for field in fields(self)
             if isinstance(value := getattr(self, field.name), Tensor)
         }
-        return Batch(**pinned, sources=self.sources)
+        return replace(self, **pinned)
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
@@ -110,7 +126,26 @@ def collate(samples: Sequence[Sample]) -> Batch:
         has_betas=pad("has_betas"),
         ignored=ignored.flatten(-2),
         sources=[sample.source for sample in samples],
+        has_dense=torch.tensor([sample.dense is not None for sample in samples]),
+        **_dense_maps(samples, size // DENSE_STRIDE),
     )
+
+
+def _dense_maps(samples: Sequence[Sample], size: int) -> dict[str, Tensor]:
+    depth = np.zeros((len(samples), size, size), np.float32)
+    parts = np.full((len(samples), size, size), UNJUDGED_PART, np.int64)
+    normals = np.zeros((len(samples), size, size, 3), np.float32)
+    middle = slice(DENSE_STRIDE // 2, None, DENSE_STRIDE)
+    for row, sample in enumerate(samples):
+        if sample.dense is not None:
+            depth[row] = np.nan_to_num(sample.dense.depth[middle, middle], posinf=0)
+            parts[row] = sample.dense.parts[middle, middle]
+            normals[row] = sample.dense.normals[middle, middle]
+    return {
+        "depth": torch.from_numpy(depth),
+        "parts": torch.from_numpy(parts),
+        "normals": torch.from_numpy(normals).permute(0, 3, 1, 2),
+    }
 
 
 def _with_centers(sample: Sample) -> Sample:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -75,6 +75,11 @@ class TrainingConfig:
     Attributes:
         network: the architecture.
         data: data sets, mixed by probability.
+        task: `bodies`, ROMP itself; or `pretraining`, which teaches the backbone joint heatmaps,
+            associative embedding and, where pictures come with dense maps, body parts, depth
+            and normals; or `lifting`, which teaches a network with `lifting` what body 17
+            keypoints belong to, from recorded poses alone (data: `poses`). The weights that the
+            last two write are what `initial` of a further run names.
         output: folder of checkpoints, logs and `weights.safetensors`.
         size: side of the training pictures in pixels; inference takes `network.input_size`.
         body: "open", or a body file; betas belong to it.
@@ -93,6 +98,7 @@ class TrainingConfig:
 
     network: NetworkConfig
     data: list[DataConfig]
+    task: Literal["bodies", "pretraining", "lifting"] = "bodies"
     output: Path = Path("runs/training")
     size: int = 512
     body: str = "open"
@@ -134,7 +140,7 @@ def read_config(path: str | Path, changes: list[str] | None = None) -> TrainingC
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--run", type=TrainingConfig)
     try:
-        return parser.instantiate_classes(parser.parse_object({"run": content})).run
+        return parser.instantiate(parser.parse_object({"run": content})).run
     except (ArgumentError, TypeError, ValueError) as error:
         reason = str(error).replace("run.", "").replace('"run"', path.name)
         raise ConfigError(f"{path}: {' '.join(reason.split())}") from error

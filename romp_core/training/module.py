@@ -1,28 +1,27 @@
 """The Lightning module: maps to losses."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 
 import torch
 import torch.distributed as dist
-from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from romp_core.body.joints import JOINTS_71
 from romp_core.body.model import BodyModel
-from romp_core.errors import TrainingError
 from romp_core.mesh_parameters import Bodies, MeshDecoder
 from romp_core.network import Maps, RompNetwork
 from romp_core.training import losses
 from romp_core.training.batch import Batch
 from romp_core.training.config import TrainingConfig
+from romp_core.training.finite import FiniteLossModule
 from romp_core.training.schedule import make_optimizer
 from romp_core.training.targets import answering_cells, center_targets
 
-ROOT_NAMES = ("right_hip_lsp", "left_hip_lsp")
 _MINIMUM_BOX = 0.05  # of the picture's half side: distances within tinier people count no more
 
 
-class RompTraining(LightningModule):
+class RompTraining(FiniteLossModule):
     """Learns the network's weights; everything after the maps is what inference uses.
 
     Args:
@@ -39,27 +38,15 @@ class RompTraining(LightningModule):
         config: TrainingConfig,
         prior: Callable[[Tensor], Tensor] | None = None,
     ):
-        super().__init__()
+        super().__init__(config, asdict(config.losses))
         self.network = network.to(memory_format=torch.channels_last)
         self.decoder = MeshDecoder(body, root_align=config.root_align)
-        self.config = config
         self.prior = prior
         # Annotations come for the 71 joints; a body may have fewer.
         self._joints = [JOINTS_71.index(name) for name in body.joint_names]
-        root = torch.tensor([name in ROOT_NAMES for name in body.joint_names])
+        root = torch.zeros(len(body.joint_names), dtype=torch.bool)
+        root[self.decoder.root_joint_indices] = True
         self.register_buffer("_root", root, persistent=False)
-
-    def training_step(self, batch: Batch, index: int) -> Tensor:
-        """The weighted sum of the losses of one batch."""
-        parts = self.losses(batch)
-        weights = self.config.losses
-        total = torch.stack([getattr(weights, name) * value for name, value in parts.items()]).sum()
-        if not torch.isfinite(total):
-            self._stop(batch, parts)
-        for name, value in parts.items():
-            self.log(f"loss/{name}", value, batch_size=len(batch.images))
-        self.log("loss", total, prog_bar=True, batch_size=len(batch.images))
-        return total
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Unweighted losses by name of `LossWeights`, means over the people of all processes."""
@@ -122,16 +109,6 @@ class RompTraining(LightningModule):
     def configure_optimizers(self) -> dict:
         """Adam or AdamW with the schedule's rates."""
         return make_optimizer(self.network, self.config.schedule)
-
-    def _stop(self, batch: Batch, parts: dict[str, Tensor]) -> None:
-        path = self.config.output / "stopped.ckpt"
-        self.trainer.save_checkpoint(path)
-        broken = [name for name, value in parts.items() if not torch.isfinite(value)]
-        raise TrainingError(
-            f"the loss is no longer finite ({', '.join(broken)}) at step {self.global_step}, "
-            f"samples {', '.join(batch.sources)}; the state before it is in {path}. Look at these "
-            "samples, or lower schedule.learning_rate"
-        )
 
 
 def _mean(values: Tensor, counts: Tensor) -> Tensor:

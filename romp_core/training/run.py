@@ -24,8 +24,10 @@ from romp_core.errors import CheckpointError, ConfigError
 from romp_core.network import RompNetwork
 from romp_core.training.batch import Batch, collate
 from romp_core.training.config import DataConfig, TrainingConfig
+from romp_core.training.lifting import LiftingTraining, make_pose_loader
 from romp_core.training.module import RompTraining
 from romp_core.training.movenet import load_movenet
+from romp_core.training.pretraining import Pretraining
 from romp_core.training.prior import load_prior
 
 WEIGHTS_NAME = "weights.safetensors"
@@ -54,10 +56,16 @@ def train(config: TrainingConfig, *, resume: bool = False) -> Path:
     if resume and not last.is_file():
         raise CheckpointError(f"there is no {last} to resume from; start without resume")
     body = BodyModel.load(config.body)
-    prior = load_prior(config.prior) if config.prior else None
-    module = RompTraining(make_network(config), body, config, prior)
+    if config.task == "pretraining":
+        module = Pretraining(make_network(config), config)
+    elif config.task == "lifting":
+        module = LiftingTraining(make_network(config), body, config)
+    else:
+        prior = load_prior(config.prior) if config.prior else None
+        module = RompTraining(make_network(config), body, config, prior)
     trainer = make_trainer(config, body_family(body))
-    loader = make_loader(config, trainer.global_rank, trainer.world_size)
+    make = make_pose_loader if config.task == "lifting" else make_loader
+    loader = make(config, trainer.global_rank, trainer.world_size)
     trainer.fit(module, loader, ckpt_path=str(last) if resume else None, weights_only=False)
     return config.output / WEIGHTS_NAME
 
@@ -87,7 +95,7 @@ def make_network(config: TrainingConfig) -> RompNetwork:
             f"initial weights {initial} are of {checkpoint.config.backbone}; the configuration "
             f"asks for {config.network.backbone}"
         )
-    network.load_state_dict(checkpoint.build().state_dict())
+    checkpoint.load_into(network)
     return network
 
 
@@ -109,11 +117,11 @@ def make_source(data: DataConfig) -> SampleSource:
             from romp_core.data.synthetic.disk import RenderedPeople
 
             return RenderedPeople(Path(options.pop("root")), **options)
+        from romp_core.data.readers import open_data_set
+
+        return open_data_set(data.name, **options)
     except (TypeError, KeyError) as error:
         raise ConfigError(f"options of data set {data.name!r}: {error}") from error
-    from romp_core.data.readers import open_data_set
-
-    return open_data_set(data.name, **options)
 
 
 def make_loader(config: TrainingConfig, rank: int = 0, processes: int = 1) -> DataLoader:
@@ -163,9 +171,9 @@ def make_trainer(config: TrainingConfig, body: str) -> Trainer:
         logger=TensorBoardLogger(config.output, name="logs", version=""),
         callbacks=[
             AveragedWeights(config, body),
-            ModelCheckpoint(config.output / "checkpoints", save_last=True, save_top_k=0),
+            ModelCheckpoint(config.output / "checkpoints", "epoch", save_last="link"),
             LearningRateMonitor("step"),
-            Overlays(),
+            *([Overlays()] if config.task == "bodies" else []),
         ],
     )
 

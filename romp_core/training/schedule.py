@@ -14,8 +14,15 @@ OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 _FRESH = ("wide_", "lateral_layers")
 
 
-def make_optimizer(network: RompNetwork, schedule: ScheduleConfig) -> dict:
+def make_optimizer(
+    network: RompNetwork, schedule: ScheduleConfig, extra: nn.Module | None = None
+) -> dict:
     """Optimizer and learning rate schedule in Lightning's form.
+
+    Args:
+        network: what learns.
+        schedule: how.
+        extra: layers that learn beside it.
 
     Raises:
         ConfigError: an unknown optimizer or decay.
@@ -27,6 +34,7 @@ def make_optimizer(network: RompNetwork, schedule: ScheduleConfig) -> dict:
     if schedule.decay not in ("cosine", "constant"):
         raise ConfigError(f"decay is {schedule.decay!r}; expected cosine or constant")
     pretrained, fresh = _split(network)
+    fresh += list(extra.parameters()) if extra is not None else []
     groups = [{"params": fresh, "lr": schedule.learning_rate}]
     for parameter in pretrained:
         parameter.requires_grad_(schedule.backbone_rate > 0)
@@ -56,4 +64,8 @@ def _split(network: RompNetwork) -> tuple[list[nn.Parameter], list[nn.Parameter]
     pretrained, fresh = [], []
     for name, parameter in network.backbone.named_parameters():
         (fresh if name.startswith(_FRESH) else pretrained).append(parameter)
-    return pretrained, fresh + list(network.final_layers.parameters())
+    return pretrained, fresh + [
+        parameter
+        for name, parameter in network.named_parameters()
+        if not name.startswith("backbone.")
+    ]

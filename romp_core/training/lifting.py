@@ -1,0 +1,218 @@
+"""Training of the lifting layers: poses seen by random cameras, without any picture."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
+
+from romp_core.body.joints import JOINT_SETS
+from romp_core.body.model import BodyModel
+from romp_core.data.synthetic.people import random_betas
+from romp_core.data.synthetic.poses import PoseSampler, load_poses
+from romp_core.errors import ConfigError
+from romp_core.geometry.rotations import axis_angle_to_matrix
+from romp_core.mesh_parameters import MeshDecoder
+from romp_core.network import RompNetwork
+from romp_core.training import losses
+from romp_core.training.config import TrainingConfig
+from romp_core.training.finite import FiniteLossModule
+from romp_core.training.schedule import make_optimizer
+
+_POOL = 40_000
+"""Poses drawn once; cameras, shapes and noise are new for every person."""
+
+
+@dataclass
+class PosedPeople:
+    """K people in front of level-headed cameras.
+
+    Attributes:
+        rotations: (K, 24, 3, 3), the global orient turning into the optical frame.
+        betas: (K, 10).
+        place: (K, 3) where the pelvis is, metres, optical frame.
+        focal: (K,) focal length over the picture's half side.
+        sources: what they are, for messages.
+    """
+
+    rotations: Tensor
+    betas: Tensor
+    place: Tensor
+    focal: Tensor
+    sources: list[str] = field(default_factory=lambda: ["posed people"])
+
+    def __len__(self) -> int:
+        return len(self.rotations)
+
+
+class PoseStream(IterableDataset):
+    """Endless batches of posed people.
+
+    Args:
+        batch_size: K.
+        path: recorded poses, see `load_poses`; None for procedural ones.
+        seed: of everything random.
+        pool: number of different poses.
+
+    Raises:
+        DataError: the file holds no poses.
+    """
+
+    def __init__(self, batch_size: int, path: str | None = None, seed: int = 0, pool: int = _POOL):
+        self.batch_size = batch_size
+        self.seed = seed
+        sampler = PoseSampler(load_poses(Path(path)) if path else None)
+        rng = np.random.default_rng(seed)
+        self._poses = torch.from_numpy(np.stack([sampler(rng) for _ in range(pool)]))
+
+    def __iter__(self) -> Iterator[PosedPeople]:
+        rng = np.random.default_rng([self.seed, 1])
+        while True:
+            yield self._draw(rng)
+
+    def _draw(self, rng: np.random.Generator) -> PosedPeople:
+        count = self.batch_size
+        rotations = axis_angle_to_matrix(self._poses[rng.integers(len(self._poses), size=count)])
+        heading = rng.uniform(-math.pi, math.pi, count)
+        facing = rng.random(count) < 0.5
+        heading = np.where(facing, math.pi + rng.normal(0, 0.7, count), heading)
+        pitch = rng.normal(0.1, 0.25, count)
+        roll = rng.normal(0, 0.08, count)
+        turn = _rotations(heading, 1)
+        # World (x left, y up, z away) to optical (x right, y down, z forward): half a turn.
+        camera = _rotations(roll, 2) @ _rotations(pitch, 0) @ _rotations(np.full(count, math.pi), 2)
+        rotations[:, 0] = camera @ turn @ rotations[:, 0]
+        focal = 1 / np.tan(np.radians(rng.uniform(35, 100, count)) / 2)
+        # A standing person's height as a share of the picture's.
+        share = np.exp(rng.uniform(np.log(0.08), np.log(1.6), count))
+        depth = np.clip(focal * 2 * 1.6 / (2 * share), 0.7, 25)
+        sideways = rng.uniform(-0.9, 0.9, (count, 2)) * (depth / focal)[:, None]
+        place = np.concatenate([sideways, depth[:, None]], 1)
+        return PosedPeople(
+            rotations,
+            torch.from_numpy(random_betas(rng, count)).float(),
+            torch.from_numpy(place).float(),
+            torch.from_numpy(focal).float(),
+        )
+
+
+def _rotations(angles: np.ndarray, axis: int) -> Tensor:
+    """(K, 3, 3) rotations about a coordinate axis."""
+    vectors = torch.zeros(len(angles), 3)
+    vectors[:, axis] = torch.from_numpy(angles).float()
+    return axis_angle_to_matrix(vectors)
+
+
+def make_pose_loader(config: TrainingConfig, rank: int = 0, processes: int = 1) -> DataLoader:
+    """Batches of posed people, as many per epoch as the schedule says.
+
+    Raises:
+        ConfigError: the configuration's data are not one entry named `poses`.
+    """
+    if len(config.data) != 1 or config.data[0].name != "poses":
+        raise ConfigError("lifting learns from poses: expected data of one entry named poses")
+    try:
+        stream = PoseStream(
+            config.schedule.batch_size,
+            seed=config.seed * processes + rank,
+            **config.data[0].options,
+        )
+    except TypeError as error:
+        raise ConfigError(f"options of data set 'poses': {error}") from error
+    return DataLoader(_Epochs(stream, config.schedule.steps_per_epoch), batch_size=None)
+
+
+class _Epochs(IterableDataset):
+    """An endless stream cut into epochs, going on where the last one ended."""
+
+    def __init__(self, stream: PoseStream, length: int):
+        self._items, self._length = iter(stream), length
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[PosedPeople]:
+        return (next(self._items) for _ in range(self._length))
+
+
+class LiftingTraining(FiniteLossModule):
+    """Learns the lifting layers; everything else of the network stays as it is.
+
+    Args:
+        network: a network with `lifting`.
+        body: the body.
+        config: the run.
+
+    Raises:
+        ConfigError: the network has no lifting layers.
+    """
+
+    def __init__(self, network: RompNetwork, body: BodyModel, config: TrainingConfig):
+        if network.lifting is None:
+            raise ConfigError("task is lifting, but network.lifting is false")
+        weights = vars(config.losses)
+        used = ("pose", "betas", "joints", "aligned_joints", "keypoints")
+        super().__init__(config, {name: weights[name] for name in used})
+        self.network = network
+        self.decoder = MeshDecoder(body, root_align=config.root_align)
+        self._coco = body.joint_indices(JOINT_SETS["coco17"])
+        network.start_heads_from_zero()
+
+    def losses(self, batch: PosedPeople) -> dict[str, Tensor]:
+        """Unweighted losses by name."""
+        with torch.autocast(batch.place.device.type, enabled=False):
+            return self._losses(batch)
+
+    def _losses(self, batch: PosedPeople) -> dict[str, Tensor]:
+        body = self.decoder.body
+        with torch.no_grad():
+            joints = body(batch.rotations, batch.betas, with_vertices=False).joints
+            placed = joints - joints[:, :1] + batch.place[:, None]
+            pixels = batch.focal[:, None, None] * placed[..., :2] / placed[..., 2:].clamp(min=0.2)
+        keypoints = spoil_keypoints(pixels[:, self._coco])
+        params = self.network.lifting(keypoints) + self.network.resting_params()
+        bodies = self.decoder(params, with_vertices=False)
+        known = torch.ones_like(joints[..., 0], dtype=torch.bool)
+        root = torch.zeros(joints.shape[1], dtype=torch.bool, device=joints.device)
+        root[self.decoder.root_joint_indices] = True
+        extent = (pixels - pixels.mean(1, keepdim=True)).square().sum(-1).mean(-1).sqrt()
+        return {
+            "pose": losses.rotation_loss(bodies.rotations[:, :22], batch.rotations[:, :22]).mean(),
+            "betas": losses.betas_loss(bodies.betas, batch.betas).mean(),
+            "joints": losses.joints_loss(bodies.joints, joints, known, root).mean(),
+            "aligned_joints": losses.aligned_joints_loss(bodies.joints, joints, known).mean(),
+            "keypoints": losses.keypoints_loss(
+                bodies.projected, pixels, known, 2 * extent.clamp(min=0.02)
+            ).mean(),
+        }
+
+    def configure_optimizers(self) -> dict:
+        """The schedule's optimizer, over the lifting layers."""
+        for name, parameter in self.network.named_parameters():
+            parameter.requires_grad_(name.startswith("lifting."))
+        return make_optimizer(self.network, self.config.schedule)
+
+
+def spoil_keypoints(keypoints: Tensor) -> Tensor:
+    """Keypoints as a detector sees them: noisy, some of them badly wrong.
+
+    Args:
+        keypoints: (K, 17, 2).
+
+    Returns:
+        (K, 17, 2). The noise is in proportion to the person's size; of some people the legs,
+        or single keypoints, are far off, as where they are hidden.
+    """
+    count = len(keypoints)
+    random = torch.rand(count, 17, 1, device=keypoints.device)
+    extent = (keypoints - keypoints.mean(1, keepdim=True)).square().sum(-1).mean(-1).sqrt()
+    level = 0.02 + 0.08 * torch.rand(count, 1, 1, device=keypoints.device)
+    hidden = random < 0.06
+    legs_hidden = torch.rand(count, 1, 1, device=keypoints.device) < 0.1
+    legs = torch.arange(17, device=keypoints.device)[None, :, None] >= 13
+    level = torch.where(hidden | (legs & legs_hidden), 0.4, level)
+    return keypoints + level * extent[:, None, None] * torch.randn_like(keypoints)

@@ -1,0 +1,348 @@
+"""Training runs: configuration, start, resume, bad losses, several processes."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from romp_core.checkpoints import read_checkpoint
+from romp_core.cli import main
+from romp_core.errors import CheckpointError, ConfigError, TrainingError
+from romp_core.network import NetworkConfig, build_network
+from romp_core.network.mobilenet import MobileNetPyramid
+from romp_core.training.config import read_config
+from romp_core.training.movenet import load_movenet
+
+pytest.importorskip("lightning", reason="the training extra is not installed")
+CONFIGS = Path(__file__).resolve().parents[2] / "config" / "training"
+TINY = CONFIGS / "tiny.yaml"
+
+
+def tiny(tmp_path: Path, *changes: str):
+    return read_config(TINY, [f"output={tmp_path / 'run'}", *changes])
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.name)
+def test_every_configuration_of_the_package_can_be_read(path):
+    config = read_config(path)
+    assert config.data
+    assert config.schedule.epochs > 0
+
+
+def test_paper_defaults():
+    config = read_config(CONFIGS / "romp_hrnet32.yaml")
+    weights = config.losses
+    assert (weights.center, weights.pose, weights.betas, weights.prior) == (160, 80, 1, 1.6)
+    assert (weights.joints, weights.aligned_joints, weights.keypoints) == (360, 400, 420)
+    assert config.schedule.learning_rate == 5e-5
+    assert config.schedule.crop == (0.1, 0.6)
+    assert config.car_gamma == 0.2
+
+
+def test_settings_change_values_of_any_depth(tmp_path):
+    config = tiny(tmp_path, "schedule.epochs=7", "data.0.options.length=5", "losses.center=1.5")
+    assert config.schedule.epochs == 7
+    assert config.data[0].options["length"] == 5
+    assert config.losses.center == 1.5
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("network.backbone=vgg", "vgg"),
+        ("network.depth=3", "depth"),
+        ("schedule.epochs=many", "epochs"),
+        ("learning=1", "learning"),
+        ("schedule", "KEY=VALUE"),
+        ("data.9.name=coco", "nothing below it"),
+    ],
+)
+def test_wrong_settings_are_named(change, message):
+    with pytest.raises(ConfigError, match=message):
+        read_config(TINY, [change])
+
+
+def test_wrong_files_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        read_config(tmp_path / "missing.yaml")
+    (tmp_path / "broken.yaml").write_text("network: [")
+    with pytest.raises(ConfigError, match="not YAML"):
+        read_config(tmp_path / "broken.yaml")
+    (tmp_path / "empty.yaml").write_text("")
+    with pytest.raises(ConfigError, match="holds no mapping"):
+        read_config(tmp_path / "empty.yaml")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["data.0.name=nowhere", "data.0.options={root: .}"], "nowhere"),
+        (["data.0.name=coco", "data.0.options={}"], "root"),
+        (["data.0.name=rendered", "data.0.options={root: /missing}"], "render-dataset"),
+        (["data.0.options={widht: 3}"], "widht"),
+        (["initial=movenet:missing.json"], "fit mobilenet only"),
+        (["schedule.optimizer=sgd"], "adam"),
+        (["--resume"], "to resume from"),
+    ],
+    ids=str,
+)
+def test_the_command_says_what_is_wrong_in_one_sentence(changes, message, tmp_path, capsys):
+    words = ["train", str(TINY), "--set", f"output={tmp_path / 'run'}"]
+    for change in changes:
+        words += [change] if change.startswith("--") else ["--set", change]
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert message in error.splitlines()[-1]
+
+
+def test_initial_weights_of_another_architecture_are_refused(tmp_path, light_network):
+    from romp_core.checkpoints import write_checkpoint
+    from romp_core.training.run import make_network
+
+    path = tmp_path / "light.safetensors"
+    write_checkpoint(path, light_network, root_align=True, body="open")
+    config = tiny(tmp_path, f"initial={path}")
+    started = make_network(config).state_dict()
+    assert all(
+        torch.equal(started[key], value) for key, value in light_network.state_dict().items()
+    )
+    other = replace(config, network=NetworkConfig("mobilenet"))
+    with pytest.raises(CheckpointError, match="are of resnet18"):
+        make_network(other)
+
+
+def run(config, **options):
+    from romp_core.training.run import train
+
+    return train(config, **options)
+
+
+def state(config) -> dict:
+    path = config.output / "checkpoints" / "last.ckpt"
+    return torch.load(path, map_location="cpu", weights_only=False)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_killed_run_that_resumes_ends_where_an_unbroken_one_does(tmp_path):
+    """Must show: killed and resumed continues the same curve; here to the last weight."""
+    whole = tiny(tmp_path / "whole")
+    weights = run(whole)
+    assert read_checkpoint(weights).build() is not None
+    first = tiny(tmp_path / "parts", "schedule.epochs=2")
+    killed = Interrupted(first)
+    killed.run()
+    run(first, resume=True)
+    expected, found = state(whole), state(first)
+    assert found["global_step"] == expected["global_step"] == 4
+    for key, value in expected["current_model_state"].items():
+        torch.testing.assert_close(found["current_model_state"][key], value)
+    for key, value in expected["state_dict"].items():  # the averaged weights
+        torch.testing.assert_close(found["state_dict"][key], value)
+
+
+class Interrupted:
+    """A run that is killed after its first epoch's checkpoint."""
+
+    def __init__(self, config):
+        self.config = config
+
+    def run(self):
+        code = (
+            "import os; from romp_core.training import run;"
+            "from romp_core.training.config import read_config;"
+            "from lightning.pytorch.callbacks import Callback\n"
+            "class Kill(Callback):\n"
+            "    def on_train_epoch_start(self, trainer, module):\n"
+            "        if trainer.current_epoch == 1: os._exit(9)\n"
+            "make = run.make_trainer\n"
+            "def with_kill(*a):\n"
+            "    trainer = make(*a); trainer.callbacks.append(Kill()); return trainer\n"
+            "run.make_trainer = with_kill\n"
+            f"run.train(read_config({str(TINY)!r}, ['output={self.config.output}']))\n"
+        )
+        ended = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+        assert ended.returncode == 9, ended.stderr.decode()[-2000:]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_loss_that_is_not_finite_stops_and_saves(tmp_path):
+    config = tiny(tmp_path, "losses.center=.nan")
+    with pytest.raises(TrainingError, match="no longer finite") as raised:
+        run(replace(config, losses=replace(config.losses, center=math.nan)))
+    assert "synthetic" in str(raised.value)
+    assert (config.output / "stopped.ckpt").is_file()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_pretraining_gives_weights_to_start_from(tmp_path):
+    config = tiny(
+        tmp_path / "a", "task=pretraining", "data.0.options.dense=true", "schedule.epochs=1"
+    )
+    weights = run(config)
+    started = tiny(tmp_path / "b", f"initial={weights}", "schedule.epochs=1")
+    from romp_core.training.run import make_network
+
+    backbone = make_network(started).backbone.state_dict()
+    fresh = build_network(started.network).backbone.state_dict()
+    assert not torch.equal(backbone["conv1.weight"], fresh["conv1.weight"])
+
+
+def test_pretraining_uses_every_annotation_there_is(tmp_path):
+    from romp_core.data.augmentation import NO_AUGMENTATION, augment
+    from romp_core.training.batch import collate
+    from romp_core.training.pretraining import Pretraining
+    from romp_core.training.run import make_network, make_source
+
+    config = tiny(tmp_path, "data.0.options.dense=true")
+    source = make_source(config.data[0])
+    rng = np.random.default_rng(0)
+    batch = collate([augment(source[i], 128, rng, NO_AUGMENTATION) for i in range(4)])
+    module = Pretraining(make_network(config), config)
+    parts = module.losses(batch)
+    assert set(parts) == set(module.loss_weights)
+    sum(parts.values()).backward()
+    assert all(head.weight.grad.abs().sum() > 0 for head in module.heads.values())
+    batch.has_dense[:] = False
+    assert set(module.losses(batch)) == {"heatmaps", "pull", "push"}
+
+
+GRADIENTS = """
+import json, sys, torch
+import torch.distributed as dist
+from romp_core.body.model import BodyModel
+from romp_core.data.augmentation import NO_AUGMENTATION, augment
+from romp_core.training.batch import collate
+from romp_core.training.config import read_config
+from romp_core.training.module import RompTraining
+from romp_core.training.run import make_network, make_source
+import numpy as np
+
+rank, world = 0, 1
+if "RANK" in __import__("os").environ:
+    dist.init_process_group("gloo")
+    rank, world = dist.get_rank(), dist.get_world_size()
+config = read_config(sys.argv[1])
+torch.manual_seed(0)
+module = RompTraining(make_network(config), BodyModel.load("open"), config).eval()
+source = make_source(config.data[0])
+rng = np.random.default_rng(0)
+samples = [augment(source[i], 128, rng, NO_AUGMENTATION) for i in range(4)]
+share = samples[rank * 4 // world : (rank + 1) * 4 // world]
+network = module.network
+if world > 1:
+    module = torch.nn.parallel.DistributedDataParallel(Summed := type("S", (torch.nn.Module,), {
+        "__init__": lambda self, m: (torch.nn.Module.__init__(self), setattr(self, "m", m))[0],
+        "forward": lambda self, b: sum(self.m.losses(b).values())})(module))
+    module(collate(share)).backward()
+else:
+    sum(module.losses(collate(share)).values()).backward()
+if rank == 0:
+    gradient = torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None])
+    json.dump([gradient.norm().item(), gradient[::50000].tolist()], open(sys.argv[2], "w"))
+"""
+
+
+def test_two_processes_give_the_gradient_of_one(tmp_path):
+    """Must show: the same gradient under torchrun, though the processes see unlike crowds."""
+    script = tmp_path / "gradients.py"
+    script.write_text(GRADIENTS)
+    environment = dict(os.environ, PYTHONPATH=str(CONFIGS.parents[1]), OMP_NUM_THREADS="1")
+    results = []
+    for name, launcher in (
+        ("one", [sys.executable]),
+        (
+            "two",
+            [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"],
+        ),
+    ):
+        output = tmp_path / name
+        subprocess.run(
+            [*launcher, str(script), str(TINY), str(output)],
+            check=True,
+            env=environment,
+            capture_output=True,
+        )
+        results.append(json.loads(output.read_text()))
+    (norm, sampled), (other_norm, other_sampled) = results
+    assert other_norm == pytest.approx(norm, rel=1e-4)
+    np.testing.assert_allclose(other_sampled, sampled, rtol=1e-3, atol=1e-5 * norm)
+
+
+def write_tensorflow_js(path: Path, backbone: MobileNetPyramid, drop: str = "") -> None:
+    """A file of MoveNet's form with the backbone's weights, as `load_movenet` reads them."""
+    recorded: dict[str, np.ndarray] = {}
+
+    class Recorder(dict):
+        def __getitem__(self, name):
+            return name
+
+    from romp_core.training import movenet
+
+    def record(layer, weight, bias=None):
+        order = (2, 3, 0, 1) if layer.groups > 1 else (2, 3, 1, 0)
+        recorded[weight] = layer.weight.detach().permute(*order).numpy()
+        if bias is not None:
+            recorded[bias] = layer.bias.detach().numpy()
+
+    original, movenet._assign = movenet._assign, record
+    try:
+        movenet._load_trunk(backbone, Recorder())
+        movenet._load_pyramid(backbone, Recorder())
+    finally:
+        movenet._assign = original
+    entries = [
+        {
+            "name": name,
+            "shape": list(value.shape),
+            "dtype": "float32",
+            "quantization": {"dtype": "float16", "original_dtype": "float32"},
+        }
+        for name, value in recorded.items()
+        if name != drop
+    ]
+    content = b"".join(
+        value.astype(np.float16).tobytes() for name, value in recorded.items() if name != drop
+    )
+    path.with_suffix(".bin").write_bytes(content)
+    manifest = [{"paths": [path.with_suffix(".bin").name], "weights": entries}]
+    path.write_text(json.dumps({"weightsManifest": manifest}))
+
+
+def test_movenet_files_fill_the_backbone(tmp_path):
+    torch.manual_seed(1)
+    original, loaded = MobileNetPyramid(), MobileNetPyramid()
+    write_tensorflow_js(tmp_path / "model.json", original)
+    load_movenet(loaded, tmp_path / "model.json")
+    for (name, value), other in zip(original.named_parameters(), loaded.parameters(), strict=True):
+        if not name.startswith("wide_"):
+            torch.testing.assert_close(other, value, atol=2e-3, rtol=2e-3, msg=name)
+
+
+def test_movenet_files_that_are_none_are_named(tmp_path):
+    path = tmp_path / "model.json"
+    write_tensorflow_js(
+        path,
+        MobileNetPyramid(),
+        drop="StatefulPartitionedCall/center_0/conv2d_4/BiasAdd/ReadVariableOp",
+    )
+    with pytest.raises(CheckpointError, match=r"it lacks .*center_0"):
+        load_movenet(MobileNetPyramid(), path)
+    path.write_text("{}")
+    with pytest.raises(CheckpointError, match="no readable"):
+        load_movenet(MobileNetPyramid(), path)
+    with pytest.raises(FileNotFoundError):
+        load_movenet(MobileNetPyramid(), tmp_path / "missing.json")
+
+
+def test_tiny_configuration_is_what_the_documentation_says():
+    content = yaml.safe_load(TINY.read_text())
+    assert content["data"][0]["name"] == "synthetic"
+    assert content["schedule"]["epochs"] * content["schedule"]["steps_per_epoch"] <= 10
