@@ -161,7 +161,10 @@ class SceneRenderer:
             )
             for mode in backdrop_shaders.BACKGROUND_MODES
         }
-        self._programs = (*self._figures.values(), self._shadow, *self._backgrounds.values())
+        self._uniforms: dict[str, list[moderngl.Uniform]] = {}
+        for program in (*self._figures.values(), self._shadow, *self._backgrounds.values()):
+            for name in program:
+                self._uniforms.setdefault(name, []).append(program[name])
         self._make_textures(noise, prints)
         self._make_targets()
         corners = self._ctx.buffer(np.array([-1, -1, -1, 3, 3, -1], np.float32))
@@ -216,12 +219,11 @@ class SceneRenderer:
     def _set(self, **uniforms) -> None:
         """Set uniforms in every program that has them."""
         for name, value in uniforms.items():
-            for program in self._programs:
-                if name in program:
-                    if isinstance(value, np.ndarray):
-                        program[name].write(np.ascontiguousarray(value, np.float32))
-                    else:
-                        program[name].value = value
+            for uniform in self._uniforms.get(name, ()):
+                if isinstance(value, np.ndarray):
+                    uniform.write(np.ascontiguousarray(value, np.float32))
+                else:
+                    uniform.value = value
 
     def __call__(self, scene: Scene, intrinsics: np.ndarray) -> Rendering:
         """Draw.

@@ -48,7 +48,7 @@ def scene(pitch: float = 0.0, elevation: float = 1.5, **changes) -> Scene:
         "panorama_from_optical": np.diag([-1.0, 1, 1]) @ world_from_optical,
         "world_from_optical": world_from_optical,
         "elevation": elevation,
-        "key_direction": -world_from_optical[1] * [-1, -1, -1],
+        "key_direction": np.array([0.0, -1.0, 0.0]),
         "key_color": np.zeros(3, np.float32),
         "mode": "panorama",
         "backdrop": backdrop,
@@ -112,7 +112,7 @@ def test_floor_depth_is_that_of_a_plane_below_the_camera(renderer):
 def test_key_light_from_above_casts_a_shadow_on_the_floor(renderer):
     K = intrinsics_from_fov(HEIGHT, WIDTH, 60)
     lid = square((0.0, 0.5, 4.0), 0.6, normal_axis=1)  # a level square one metre above the floor
-    above = {"key_direction": np.array([0.0, -1.0, 0.0]), "key_color": np.full(3, 2.0)}
+    above = {"key_color": np.full(3, 2.0)}  # from straight above
     lit = renderer(scene(**above), K).color[..., 2]
     shaded = renderer(scene(**above, **lid), K).color[..., 2]
     row, column = (K @ [0.0, 1.5, 4.0] / 4.0)[[1, 0]].astype(int)
@@ -144,10 +144,8 @@ def test_pictures_of_a_folder_become_backgrounds(tmp_path):
     config = SyntheticConfig(height=64, width=64, pictures=tmp_path, max_people=1, sensor=False)
     people = SyntheticPeople(config)
     # The upper corners show the background, whatever shadow lies on the floor.
-    found = [
-        np.abs(people[index].image[0, 0].astype(int) - (30, 200, 10)).max() for index in range(12)
-    ]
-    assert min(found) <= 6
+    corners = [people[index].image[0, 0].astype(int) for index in range(12)]
+    assert min(np.abs(corner - (30, 200, 10)).max() for corner in corners) <= 6
 
 
 def test_panorama_without_light_is_refused(tmp_path):
