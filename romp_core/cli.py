@@ -19,6 +19,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "render-dataset": ("render_dataset:render_dataset", "annotated synthetic people, to disk"),
     "train": ("train:train", "train or fine-tune a network from a YAML configuration"),
     "evaluate": ("evaluate:evaluate", "how well a network finds and poses people of a data set"),
+    "tables": ("tables:tables", "the paper's tables, out of evaluations"),
+    "data check": ("data:check", "whether a downloaded data set is whole, and what is in it"),
 }
 """Function (module:name within `romp_core.commands`) and summary of each command."""
 

@@ -94,7 +94,7 @@ THREE_DPW_3 = Protocol(
 
 
 def _three_dpw_subset(title: str, pmpjpe: str) -> Protocol:
-    published = _rows("pmpjpe", ROMP_with_gamma_02=pmpjpe)
+    published = _rows("pmpjpe", **{"gamma 0.2": pmpjpe})
     return Protocol(title, ("found", "pmpjpe", "mpjpe"), published=published)
 
 

@@ -67,4 +67,4 @@ def _write_csv(path: Path, rows: Rows) -> None:
         columns = list(next(iter(rows.values()), {}))
         writer.writerow(["group", *columns])
         for name, row in rows.items():
-            writer.writerow([name, *(row[key] for key in columns)])
+            writer.writerow([name, *(row.get(key) for key in columns)])

@@ -1,10 +1,8 @@
-"""Running a network over a data set: in batches, over several processes, and to be continued."""
+"""Running a network over data sets, in batches."""
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol as Interface
 
 import numpy as np
@@ -14,12 +12,10 @@ from rich.progress import Progress
 from romp_core.body.model import BodyModel
 from romp_core.data.readers.records import Problems
 from romp_core.data.sample import Sample
-from romp_core.errors import DataError, ImageError
+from romp_core.errors import ImageError
 from romp_core.evaluation.protocols import Protocol
 from romp_core.evaluation.scoring import PictureResult, Scorer
 from romp_core.people import People
-
-RESULTS_FILE = "pictures.jsonl"
 
 
 class Predictor(Interface):
@@ -74,6 +70,9 @@ class Evaluator:
         count: only so many pictures, spread evenly; None takes all.
         batch: pictures per forward pass.
         part: which share of the pictures this process takes, and of how many.
+
+    Attributes:
+        unreadable: why pictures could not be read, one line each.
     """
 
     def __init__(
@@ -94,6 +93,7 @@ class Evaluator:
             for dataset in datasets
         }
         self.pictures = [(dataset, index) for dataset in datasets for index in range(len(dataset))]
+        self.unreadable: list[str] = []
         # One thread, and always the same: it holds the OpenGL context of synthetic pictures.
         self._reader = ThreadPoolExecutor(1)
         rank, world = part
@@ -106,7 +106,7 @@ class Evaluator:
     def run(self, skip: Iterable[int] = ()) -> Iterator[Picture]:
         """Every picture with its result, in order, with a progress bar.
 
-        Pictures that cannot be read are counted and named in their data set's `problems`.
+        Pictures that cannot be read are left out and told in `unreadable`.
 
         Args:
             skip: numbers of pictures that need no evaluation any more.
@@ -142,7 +142,7 @@ class Evaluator:
             try:
                 samples.append((index, self._sample(index)))
             except (ImageError, FileNotFoundError) as error:
-                self.pictures[index][0].problems.add("unreadable images", str(error))
+                self.unreadable.append(str(error))
         return samples
 
     def _sample(self, index: int) -> Sample:
@@ -166,53 +166,3 @@ def _spread(total: int, count: int | None) -> list[int]:
     if count is None or count >= total:
         return list(range(total))
     return np.linspace(0, total - 1, count).round().astype(int).tolist()
-
-
-class ResultFile:
-    """Results on disk, one JSON line per picture, so that an interrupted run can go on.
-
-    Args:
-        path: the file; its first line tells what was evaluated.
-        settings: what must be equal for results to belong together.
-    """
-
-    def __init__(self, path: Path, settings: dict[str, str | int | float | None]):
-        self.path, self.settings = path, settings
-
-    def resume(self) -> list[PictureResult]:
-        """Results of an earlier run with the same settings; the file is made ready for more.
-
-        A last line that was cut off by the interruption is dropped.
-
-        Raises:
-            DataError: the file holds results of another evaluation.
-        """
-        kept: list[PictureResult] = []
-        if self.path.is_file():
-            lines = self.path.read_text().splitlines()
-            head = _json(lines[0]) if lines else None
-            if head is not None and head != self.settings:
-                different = [k for k in self.settings if head.get(k) != self.settings[k]]
-                raise DataError(
-                    f"{self.path} holds results with another {', '.join(different)}; choose "
-                    "another folder, or remove the file"
-                )
-            contents = [_json(line) for line in lines[1:]]
-            kept = [PictureResult.from_json(content) for content in contents if content]
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.write_text(json.dumps(self.settings) + "\n")
-        for result in kept:
-            self.add(result)
-        return kept
-
-    def add(self, result: PictureResult) -> None:
-        """Append one picture."""
-        with self.path.open("a") as file:
-            file.write(json.dumps(result.to_json()) + "\n")
-
-
-def _json(line: str) -> dict | None:
-    try:
-        return json.loads(line)
-    except ValueError:
-        return None

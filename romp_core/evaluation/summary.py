@@ -69,14 +69,15 @@ def summarize(
 def _row(results: Sequence[PictureResult], protocol: Protocol) -> dict[str, float | int | None]:
     people = [person for result in results for person in result.people]
     found = [person for person in people if person.prediction is not None]
-    errors = _joint_rows(found, "joint_errors")
+    errors = known_joint_errors(found)
+    aligned = known_joint_errors(found, aligned=True)
     return {
         "pictures": len(results),
         "people": len(people),
         **_finding(results, people, found),
         "oks": _mean([person.oks for person in found]),
         "mpjpe": _mean(errors.nanmean(1).tolist()),
-        "pmpjpe": _mean(_joint_rows(found, "aligned_errors").nanmean(1).tolist()),
+        "pmpjpe": _mean(aligned.nanmean(1).tolist()),
         "pve": _mean([person.pve for person in found]),
         "pck": _mean(pck(errors, protocol.pck_mm).tolist()),
         "auc": _mean(auc(errors, protocol.auc_mm).tolist()),
@@ -110,11 +111,19 @@ def _finding(
     }
 
 
-def _joint_rows(found: Sequence[PersonResult], field: str) -> torch.Tensor:
-    """(K, J) errors of the people that have them."""
-    known = [getattr(person, field) for person in found]
-    rows = [[math.nan if e is None else e for e in row] for row in known if row is not None]
-    return torch.tensor(rows, dtype=torch.float64).reshape(len(rows), -1 if rows else 0)
+def known_joint_errors(people: Sequence[PersonResult], aligned: bool = False) -> torch.Tensor:
+    """Errors of the people that have them.
+
+    Args:
+        people: K people or more, also missed ones.
+        aligned: after Procrustes alignment, else after moving the root.
+
+    Returns:
+        (K, J) float64 mm; NaN for joints that are not known.
+    """
+    rows = [person.aligned_errors if aligned else person.joint_errors for person in people]
+    known = [[math.nan if e is None else e for e in row] for row in rows if row is not None]
+    return torch.tensor(known, dtype=torch.float64).reshape(len(known), -1 if known else 0)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

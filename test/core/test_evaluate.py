@@ -9,11 +9,15 @@ import torch
 from evaluation_factory import KnownPeople, Oracle, joint
 from scipy.spatial.transform import Rotation
 
-from romp_core.errors import DataError
+from romp_core.errors import DataError, ImageError
+from romp_core.evaluation.plots import draw_plots
 from romp_core.evaluation.protocols import SYNTHETIC
-from romp_core.evaluation.runner import Evaluator, ResultFile
+from romp_core.evaluation.results import ResultStore
+from romp_core.evaluation.runner import Evaluator
 from romp_core.evaluation.scoring import PictureResult
 from romp_core.evaluation.summary import ALL, summarize
+from romp_core.evaluation.worst import worst_pictures
+from romp_core.media import read_image
 
 PROTOCOL = replace(SYNTHETIC, metrics=(*SYNTHETIC.metrics, "ap50", "ar50"))
 
@@ -143,30 +147,87 @@ def test_parts_of_several_processes_make_up_the_whole(dataset, small_body):
 
 
 def test_results_survive_an_interruption(dataset, small_body, tmp_path):
-    file = ResultFile(tmp_path / "out" / "pictures.jsonl", {"weights": "a"})
     evaluator = Evaluator(Oracle(dataset, small_body), [dataset], PROTOCOL, batch=2)
-    assert file.resume() == []
+    store = ResultStore(tmp_path / "out", {"weights": "a"})
     run = evaluator.run()
-    first = [next(run).result for _ in range(2)]
-    for result in first:
-        file.add(result)
+    for _ in range(2):
+        store.add(next(run).result)
     run.close()
-    with file.path.open("a") as broken:
+    with (tmp_path / "out" / "pictures.jsonl").open("a") as broken:
         broken.write('{"index": 2, "source": "cut o')
-    again = ResultFile(file.path, {"weights": "a"})
-    kept = again.resume()
+    again = ResultStore(tmp_path / "out", {"weights": "a"})
+    again.repair()
+    kept = again.read()
     assert [result.index for result in kept] == [0, 1]
-    rest = [picture.result for picture in evaluator.run(skip=[r.index for r in kept])]
-    assert [result.index for result in rest] == [2, 3]
+    for picture in evaluator.run(skip=[result.index for result in kept]):
+        again.add(picture.result)
+    assert [result.index for result in again.read()] == [0, 1, 2, 3]
     whole = [picture.result for picture in evaluator.run()]
-    assert summarize(kept + rest, PROTOCOL) == summarize(whole, PROTOCOL)
+    assert summarize(again.read(), PROTOCOL) == summarize(whole, PROTOCOL)
 
 
-def test_results_of_other_weights_are_not_mixed_in(tmp_path):
-    path = tmp_path / "pictures.jsonl"
-    ResultFile(path, {"weights": "a", "count": 3}).resume()
+def test_results_of_several_processes_are_read_together(dataset, small_body, tmp_path):
+    for rank in range(3):
+        evaluator = Evaluator(Oracle(dataset, small_body), [dataset], PROTOCOL, part=(rank, 3))
+        store = ResultStore(tmp_path, {"weights": "a"}, rank)
+        for picture in evaluator.run():
+            store.add(picture.result)
+    assert [result.index for result in store.read()] == [0, 1, 2, 3]
+    store.clear()
+    assert store.read() == []
+
+
+def test_results_of_other_weights_are_not_mixed_in(dataset, small_body, tmp_path):
+    evaluator = Evaluator(Oracle(dataset, small_body), [dataset], PROTOCOL)
+    ResultStore(tmp_path, {"weights": "a", "count": 3}).add(evaluator.one(0).result)
     with pytest.raises(DataError, match="another weights"):
-        ResultFile(path, {"weights": "b", "count": 3}).resume()
+        ResultStore(tmp_path, {"weights": "b", "count": 3}).read()
+
+
+def test_unreadable_pictures_are_left_out_and_named(dataset, small_body):
+    class Damaged(KnownPeople):
+        def __getitem__(self, index):
+            if index == 1:
+                raise ImageError("picture 1 is damaged")
+            return super().__getitem__(index)
+
+    evaluator = Evaluator(Oracle(dataset, small_body), [Damaged(small_body)], PROTOCOL, batch=2)
+    assert [picture.index for picture in evaluator.run()] == [0, 2, 3]
+    assert evaluator.unreadable == ["picture 1 is damaged"]
+
+
+def test_the_worst_pictures_come_first(dataset, small_body):
+    def worse_with_every_picture(people):
+        joints = people.joints.copy()
+        joints[:, joint("left_wrist_h17")] += 0.1 * next(steps)
+        return replace(people, joints=joints)
+
+    steps = iter(range(4))
+    evaluator = Evaluator(
+        Oracle(dataset, small_body, worse_with_every_picture), [dataset], PROTOCOL
+    )
+    results = [picture.result for picture in evaluator.run()]
+    assert worst_pictures(results, 3) == [3, 2, 1]
+    for result in results:
+        for person in result.people:
+            person.joint_errors, person.oks = None, 0.1 * (4 - result.index)
+    results[1].people[0].oks = None  # missed
+    assert worst_pictures(results, 2) == [1, 3]
+
+
+def test_plots_show_what_was_measured(dataset, small_body, tmp_path):
+    pytest.importorskip("matplotlib")
+    evaluator = Evaluator(Oracle(dataset, small_body), [dataset], PROTOCOL)
+    results = [picture.result for picture in evaluator.run()]
+    drawn = draw_plots(tmp_path, results, PROTOCOL)
+    assert {path.name for path in drawn} == {
+        "error_per_joint.png", "pck_curve.png", "error_by_occlusion.png"
+    }  # fmt: skip
+    assert all(read_image(path).std() > 5 for path in drawn)
+    for result in results:
+        for person in result.people:
+            person.joint_errors = None
+    assert draw_plots(tmp_path, results, PROTOCOL) == []
 
 
 def test_results_are_strict_json(dataset, small_body):

@@ -38,7 +38,7 @@ def write_three_dpw(root, bodies, seed=0):
     for number, (split, (name, frames, first)) in enumerate(SEQUENCES.items()):
         rng = np.random.default_rng([seed, number])
         people = [_person(rng, bodies[gender], gender, frames, spot) for gender, spot in
-                  (("m", -1.5), ("f", 1.5))]  # fmt: skip
+                  (("m", -0.6), ("f", 0.6))]  # fmt: skip
         cameras = np.tile(np.eye(4), (frames, 1, 1))
         cameras[:, :3, :3] = Rotation.random(frames, rng).as_matrix()
         cameras[:, :3, 3] = rng.normal(0, 2, (frames, 3))
@@ -70,7 +70,7 @@ def write_three_dpw(root, bodies, seed=0):
 
 def _person(rng, body, gender, frames, spot):
     pose = rng.normal(0, 0.3, (frames, 72))
-    place = np.array([spot, 0, 6]) + rng.normal(0, 0.05, (frames, 3))
+    place = np.array([spot, 0, 2]) + rng.normal(0, 0.05, (frames, 3))
     return {"gender": gender, "betas": rng.normal(0, 1, 10), "pose": pose, "translation": place}
 
 
