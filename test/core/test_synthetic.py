@@ -10,6 +10,7 @@ import torch
 
 from romp_core.body import BodyModel
 from romp_core.body.joints import JOINTS_71
+from romp_core.cli import main
 from romp_core.data.synthetic import (
     RenderedPeople,
     SyntheticConfig,
@@ -210,8 +211,18 @@ def test_disk_round_trip_and_resume(tmp_path, people):
     written = (tmp_path / "images" / "00000000.jpg").stat().st_mtime_ns
     list(render_to_disk(config, 7, tmp_path))
     assert (tmp_path / "images" / "00000000.jpg").stat().st_mtime_ns == written
-    with pytest.raises(DataError, match="describes other pictures"):
+    assert sum(render_to_disk(replace(config, length=5), 7, tmp_path)) == 5
+    assert len(RenderedPeople(tmp_path)) == 5
+    with pytest.raises(DataError, match="seed 7, not seed 8"):
         list(render_to_disk(config, 8, tmp_path))
+
+
+def test_command_renders_with_several_processes(tmp_path, capfd):
+    out = tmp_path / "pictures"
+    assert main(["render-dataset", str(out), "--count", "2", "--size", "64"]) == 0
+    assert len(RenderedPeople(out)) == 2
+    assert main(["render-dataset", str(out), "--count", "2", "--size", "96"]) == 2
+    assert "height 64, width 64, not height 96, width 96" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -47,9 +47,9 @@ def render_to_disk(
         DataError: the folder holds a data set of another configuration or seed.
     """
     folder = Path(folder)
+    people = SyntheticPeople(config, seed)
     for name in ("images", "annotations", *(["dense"] if config.dense else [])):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    people = SyntheticPeople(config, seed)
     description = {
         "seed": seed,
         "body_id": people.body.body_id,
@@ -79,11 +79,16 @@ def _plain(value: object) -> object:
 
 def _check_same(file: Path, description: dict) -> None:
     found = json.loads(file.read_text())
-    longer = {"config": {**found["config"], "length": description["config"]["length"]}}
-    if {**found, **longer} != description:
+    old, new = (
+        {**d["config"], "seed": d["seed"], "body": d["body_id"]} for d in (found, description)
+    )
+    differing = [key for key in new if key != "length" and old.get(key) != new[key]]
+    if differing:
+        was = ", ".join(f"{key} {old.get(key)}" for key in differing)
+        wanted = ", ".join(f"{key} {new[key]}" for key in differing)
         raise DataError(
-            f"{file} describes other pictures (seed {found['seed']}, {found['config']}); "
-            "choose an empty folder, or the same options to go on"
+            f"{file} describes other pictures: {was}, not {wanted}. Choose an empty folder, or "
+            "the same options to go on"
         )
 
 
@@ -113,6 +118,8 @@ def _render_shard(job: tuple[Path, int, int]) -> int:
     with partial.open("wb") as stream:
         np.savez_compressed(stream, **_tables(samples, start))
     partial.rename(file)
+    for shorter in set(file.parent.glob(f"{start:07d}-*.npz")) - {file}:
+        shorter.unlink()  # the end of an earlier, smaller data set
     return end - start
 
 
