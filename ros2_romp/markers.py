@@ -25,7 +25,8 @@ LABEL_HEIGHT = 0.15
 LABEL_RISE = 0.35
 """Metres between the head joint and its label."""
 
-TO_LIGHT = np.array([-0.45, -0.65, -0.75], np.float32) / np.float32(1.0874282)
+_LIGHT = np.array([-0.45, -0.65, -0.75], np.float32)
+TO_LIGHT = _LIGHT / np.linalg.norm(_LIGHT)
 """Unit vector, optical frame: over the camera's left shoulder."""
 
 _NO_POINTS = np.empty((0, 3))
