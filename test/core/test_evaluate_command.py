@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from romp_core.media import read_image
 from romp_core.model import load
 from romp_core.render.overlay import Renderer
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 COCO = (
     "nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow "
     "right_elbow left_wrist right_wrist left_hip right_hip left_knee right_knee left_ankle "
@@ -273,3 +275,24 @@ def test_the_sample_photographs(model, shared, tmp_path, capsys):
     }  # fmt: skip
     # MPII labels one person of several: nothing can be said of false positives.
     assert rows["mpii"]["false_positives"] is None
+
+
+def test_fine_tuning_on_3dpw_and_protocol_3(small_body_data, tmp_path, capsys):
+    """Protocol 3 from end to end: train on the training split, evaluate on the test split."""
+    pytest.importorskip("lightning")
+    write_three_dpw(tmp_path / "3dpw", write_bodies(tmp_path / "smpl", small_body_data))
+    body = str(tmp_path / "smpl" / "SMPL_NEUTRAL.npz")
+    place = {"root": str(tmp_path / "3dpw"), "smpl": str(tmp_path / "smpl")}
+    data = [{"name": "3dpw", "options": {**place, "split": "train"}}]
+    changes = [f"data={json.dumps(data)}", f"body={body}", f"output={tmp_path / 'run'}",
+               "prior=null", "schedule.epochs=1", "schedule.steps_per_epoch=1"]  # fmt: skip
+    tiny = str(REPOSITORY / "config" / "training" / "tiny.yaml")
+    assert main(["train", tiny, *(f"--set={change}" for change in changes)]) == 0
+    weights = tmp_path / "run" / "weights.safetensors"
+    words = ["--dataset", "3dpw", "--protocol", "3", "--root", place["root"], "--smpl",
+             place["smpl"], "--body", body, "--device", "cpu", "--threshold", "-9",
+             "--weights", str(weights), "--out", str(tmp_path / "out")]  # fmt: skip
+    assert main(["evaluate", *words]) == 0
+    row = json.loads((tmp_path / "out" / "report.json").read_text())["results"]["3dpw"]
+    assert (row["pictures"], row["people"]) == (4, 8)
+    assert "paper, HRNet 32 | - | - | - | 76.7 | 47.3 | 93.4 |" in capsys.readouterr().out
