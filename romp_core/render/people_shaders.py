@@ -66,14 +66,20 @@ float stand_off() {
 """
 )
 
+PIECES = ("skirt", "hair", "hat", "bag", "shoe", "scarf")
+"""Values of the uniform `piece` of the program for extra pieces of geometry."""
+
+_PIECE_NAMES = "".join(f"#define {name.upper()}_PIECE {n}\n" for n, name in enumerate(PIECES))
+
 PIECE_VERTEX = (
     COMMON
+    + _PIECE_NAMES
     + _FIGURE_VERTEX
     + """
 uniform int piece;
 float stand_off() {
     float wave = noise(in_rest.xy * 0.9 + PHASE.xy + in_rest.z).g - 0.5;
-    return piece == 4 ? 0.0 : 0.03 * wave;
+    return piece == SHOE_PIECE ? 0.0 : 0.03 * wave;
 }
 """
 )
@@ -217,34 +223,35 @@ vec3 finish(vec3 albedo, vec4 grain) {
 }
 """
 
-PIECES = ("skirt", "hair", "hat", "bag", "shoe", "scarf")
-"""Values of the uniform `piece` of the program for extra pieces of geometry."""
-
 _PIECE_SURFACE = """
 uniform int piece;
 uniform vec3 head_center;
 uniform float head_radius;
 
+Surface shoe(float along) {
+    vec3 sole = vec3(mix(0.05, 0.8, PHASE.x));
+    vec3 upper = along < 0.62 + 0.1 * PHASE.z ? SHOES.rgb : SHOES.rgb * 0.6;
+    bool laces = abs(fract(along * 14.0) - 0.5) < 0.2 && along > 0.5 && PHASE.y > 0.4;
+    return plain(along < 0.2 ? sole : laces ? mix(sole, upper, 0.5) : upper, 0.05, 0.3);
+}
+
+/* `region` is the same in all three: how far along the piece, 0..1; a hat's brim is 1..2. */
 Surface surface(vec4 grain) {
     float along = region.x;
-    if (piece == 1) {
-        if (along > SKIRT.w) discard;
+    if (piece == HAIR_PIECE) {
+        if (along > LONG_HAIR.x) discard;
         return plain(hair_color(), 0.35, 0.35);
     }
-    if (piece == 2) {
-        // 0..1 dome, 1..2 brim; a cap's visor keeps only the front of the brim.
+    if (piece == HAT_PIECE) {
+        // A cap's visor keeps only the front of the brim.
         bool front = rest.z - head_center.z > 0.45 * head_radius;
         if (along > HAT.w || (HAT.w < 1.75 && along > 1.0 && !front)) discard;
         return plain(HAT.rgb * (abs(along - 0.85) < 0.12 ? 0.7 : 1.0), 0.15, 0.1);
     }
-    if (piece == 3) return plain(BAG.rgb * (0.75 + 0.5 * step(0.4, fract(rest.y * 7.0))), 0.2, 0.3);
-    if (piece == 5) return plain(TOP_B.rgb, TOP_CLOTH.z, 0.0);
-    if (piece == 4) {
-        vec3 sole = vec3(mix(0.05, 0.8, PHASE.x));
-        bool laces = abs(fract(along * 14.0) - 0.5) < 0.2 && along > 0.5 && PHASE.y > 0.4;
-        vec3 upper = along < 0.62 + 0.1 * PHASE.z ? SHOES.rgb : SHOES.rgb * 0.6;
-        return plain(along < 0.2 ? sole : laces ? mix(sole, upper, 0.5) : upper, 0.05, 0.3);
-    }
+    if (piece == BAG_PIECE)
+        return plain(BAG.rgb * (0.75 + 0.5 * step(0.4, fract(rest.y * 7.0))), 0.2, 0.3);
+    if (piece == SCARF_PIECE) return plain(TOP_B.rgb, TOP_CLOTH.z, 0.0);
+    if (piece == SHOE_PIECE) return shoe(along);
     // A coat's tails hang open in front and are made of the top's cloth.
     bool coat = SKIRT.y > 0.5;
     if (along > SKIRT.x || (coat && rest.z > 0.0 && abs(rest.x) < TOP_CUT.w)) discard;
@@ -253,7 +260,7 @@ Surface surface(vec4 grain) {
                    BOTTOM_CLOTH.z, BOTTOM_CLOTH.w);
 }
 vec3 finish(vec3 albedo, vec4 grain) {
-    float pleats = piece == 0 ? SKIRT.z * sin(atan(rest.x, rest.z) * 40.0) : 0.0;
+    float pleats = piece == SKIRT_PIECE ? SKIRT.z * sin(atan(rest.x, rest.z) * 40.0) : 0.0;
     return albedo * (1.0 + 0.2 * pleats);
 }
 """
@@ -271,5 +278,5 @@ vec3 finish(vec3 albedo, vec4 grain) {
 
 _FIGURE = COMMON + LIGHT + PATTERNS + _FIGURE_FRAGMENT
 BODY_FRAGMENT = _FIGURE + _BODY_PARTS + _BODY_SURFACE
-PIECE_FRAGMENT = _FIGURE + _PIECE_SURFACE
+PIECE_FRAGMENT = _FIGURE + _PIECE_NAMES + _PIECE_SURFACE
 OBJECT_FRAGMENT = _FIGURE + _OBJECT_SURFACE

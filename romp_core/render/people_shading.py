@@ -7,11 +7,30 @@ and one `pattern` per fragment.
 """
 
 LOOKS = (
-    "SKIN", "HAIR", "HEAD", "TOP_A", "TOP_B", "TOP_C", "TOP_CUT", "TOP_CLOTH",
-    "BOTTOM_A", "BOTTOM_B", "BOTTOM_CUT", "BOTTOM_CLOTH", "SHOES", "SOCKS", "PRINT",
-    "PHASE", "SKIRT", "HAT", "BAG", "MASK",
-)  # fmt: skip
-"""Entries of `looks`: 4 floats each, described in `romp_core.data.synthetic.outfit`."""
+    "SKIN",  # colour; of a room: 1 if it is open to the sky
+    "HAIR",  # colour, thickness in metres
+    "HEAD",  # hairline (9 for bald), beard 0..1, eyebrows 0..1, glasses 1 or sun glasses 2
+    "TOP_A",  # first colour, number of the pattern
+    "TOP_B",  # second colour, repeats of the pattern per metre
+    "TOP_C",  # third colour (what is below an open jacket), angle of the pattern
+    "TOP_CUT",  # end of the sleeve, hem, depth of the neckline, half width of the opening
+    "TOP_CLOTH",  # thickness and looseness in metres, folds, gloss
+    "BOTTOM_A",  # as TOP
+    "BOTTOM_B",
+    "BOTTOM_CUT",  # end of the leg, waist
+    "BOTTOM_CLOTH",  # as TOP
+    "SHOES",  # colour, height above the ankle
+    "SOCKS",  # colour, height above the ankle
+    "PRINT",  # x, y and half size in metres, 1 on the chest or -1 on the back
+    "PHASE",  # four random numbers
+    "SKIRT",  # length 0..1, 1 if it is the tail of a coat, pleats
+    "LONG_HAIR",  # length 0..1
+    "HAT",  # colour, 1 without brim, 1.6 with a visor, 2.1 with a brim
+    "BAG",  # colour of whatever is carried
+    "MASK",  # colour, 1 if worn
+)
+"""Entries of `looks`, 4 floats each: a linear RGB colour and a number, or four numbers. Sleeves,
+legs and hems end at coordinates of `in_region`: see `romp_core.data.synthetic.garments`."""
 
 COMMON = (
     "#version 330\n"

@@ -187,9 +187,9 @@ def test_held_out_set_is_fixed(shared):
     config, seed = preset("held_out", base)
     held_out, train = SyntheticPeople(config, seed), SyntheticPeople(*preset("train", base))
     assert len(held_out) == 1000
-    used = {path.stem for path in held_out._panoramas._files}
+    used = {path.stem for path in held_out._backdrops.panoramas._files}
     assert used == set(HELD_OUT_PANORAMAS)
-    assert not used & {path.stem for path in train._panoramas._files}
+    assert not used & {path.stem for path in train._backdrops.panoramas._files}
     recorded = held_out._tailor._sampler.recorded, train._tailor._sampler.recorded
     assert [len(poses) for poses in recorded] == [2186, 21559 - 2186]
 

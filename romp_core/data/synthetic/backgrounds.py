@@ -1,4 +1,4 @@
-"""What lies behind the people: panoramas with their light, pictures, or procedural images."""
+"""Backgrounds from files: panoramas with their light, and folders of pictures."""
 
 import json
 from collections import OrderedDict
@@ -8,7 +8,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from romp_core.data.synthetic.textures import procedural_picture
 from romp_core.errors import DataError
 
 HELD_OUT_PANORAMAS = (
@@ -114,8 +113,3 @@ class Pictures:
         if rng.random() < 0.5:
             crop = crop[:, ::-1]
         return cv2.resize(crop, (width, height), interpolation=cv2.INTER_AREA)
-
-
-def draw_procedural(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """A picture of nothing in particular (height, width, 3) uint8 RGB."""
-    return procedural_picture(rng, height, width)

@@ -39,6 +39,10 @@ class Camera:
         """World points (*, 3) in the optical frame, metres."""
         return (world - [0, self.elevation, 0]) @ self.world_from_optical
 
+    def to_world(self, optical: np.ndarray) -> np.ndarray:
+        """Points (*, 3) of the optical frame in the world, metres."""
+        return optical @ self.world_from_optical.T + [0, self.elevation, 0]
+
     @property
     def up(self) -> np.ndarray:
         """(3,) the world's vertical in the optical frame."""

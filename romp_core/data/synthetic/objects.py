@@ -41,16 +41,16 @@ class Thing:
 
 
 def _random_looks(rng: np.random.Generator) -> np.ndarray:
-    columns = np.zeros((len(LOOKS), 4), np.float32)
+    looks = np.zeros((len(LOOKS), 4), np.float32)
     color = cloth_color(rng)
     if rng.random() < 0.4:
         color = linear(_WOOD[rng.integers(len(_WOOD))] * rng.uniform(0.7, 1.15))
     style = int(rng.choice([0, 1, 3, 6, 7, 9], p=[0.55, 0.1, 0.07, 0.08, 0.1, 0.1]))
-    columns[LOOKS.index("TOP_A")] = [*color, style]
-    columns[LOOKS.index("TOP_B")] = [*cloth_color(rng), rng.uniform(2, 12)]
-    columns[LOOKS.index("TOP_C")] = [*cloth_color(rng), 0]
-    columns[LOOKS.index("PHASE")] = rng.random(4)
-    return columns
+    looks[LOOKS.index("TOP_A")] = [*color, style]
+    looks[LOOKS.index("TOP_B")] = [*cloth_color(rng), rng.uniform(2, 12)]
+    looks[LOOKS.index("TOP_C")] = [*cloth_color(rng), 0]
+    looks[LOOKS.index("PHASE")] = rng.random(4)
+    return looks
 
 
 def _thing(rng: np.random.Generator, parts: list, spot: np.ndarray, heading: float) -> Thing:
@@ -123,3 +123,11 @@ def static_attributes(thing: Thing) -> np.ndarray:
     block = np.zeros((len(thing.rest), 7), np.float32)
     block[:, :3], block[:, 6] = thing.rest, OBJECT
     return block
+
+
+def surface_points(thing: Thing) -> np.ndarray:
+    """(N, 3) points all over the sides of a thing's boxes, world frame, metres."""
+    quads = thing.vertices.reshape(-1, 4, 3)
+    u, v = np.meshgrid(np.linspace(0, 1, 12), np.linspace(0, 1, 12))
+    corners = np.stack([(1 - u) * (1 - v), u * (1 - v), u * v, (1 - u) * v]).reshape(4, -1)
+    return np.einsum("qcx,cn->qnx", quads, corners).reshape(-1, 3)

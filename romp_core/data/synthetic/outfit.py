@@ -1,4 +1,4 @@
-"""What a person looks like: skin, hair and clothes, as one row of the shader's `looks` texture."""
+"""What a person looks like: skin, hair and clothes, as numbers for the shaders."""
 
 from dataclasses import dataclass, field
 
@@ -62,18 +62,18 @@ class Outfit:
     """One person's looks.
 
     Attributes:
-        columns: (len(LOOKS), 4) float32, the row of the shader's texture.
+        looks: (len(LOOKS), 4) float32, for the shaders.
         pieces: names of the worn pieces of `DressedBody.piece_faces`.
         sole: metres between the skin of the foot and the ground.
     """
 
-    columns: np.ndarray = field(default_factory=lambda: np.zeros((len(LOOKS), 4), np.float32))
+    looks: np.ndarray = field(default_factory=lambda: np.zeros((len(LOOKS), 4), np.float32))
     pieces: list[str] = field(default_factory=list)
     sole: float = 0.0
 
     def set(self, name: str, *values: float | np.ndarray) -> None:
-        """Fill one column from colours and numbers, four in all."""
-        self.columns[LOOKS.index(name)] = np.concatenate([np.ravel(v) for v in values])
+        """Fill one entry from colours and numbers, four in all."""
+        self.looks[LOOKS.index(name)] = np.concatenate([np.ravel(v) for v in values])
 
 
 def nude(rng: np.random.Generator) -> Outfit:
@@ -146,9 +146,8 @@ def _dress_top(outfit: Outfit, rng: np.random.Generator) -> None:
         outfit.set("PRINT", *place, size, rng.choice([1, 1, -1]))
     if is_jacket and rng.random() < 0.3:
         outfit.pieces.append("skirt")
-        outfit.set("SKIRT", rng.uniform(0.25, 0.75), 1, 0, rng.uniform(0.4, 1))
-    else:
-        outfit.set("SKIRT", 0, 0, 0, rng.uniform(0.4, 1))
+        outfit.set("SKIRT", rng.uniform(0.25, 0.75), 1, 0, 0)
+    outfit.set("LONG_HAIR", rng.uniform(0.4, 1), 0, 0, 0)
 
 
 def _dress_legs(outfit: Outfit, rng: np.random.Generator) -> None:
@@ -165,15 +164,12 @@ def _dress_legs(outfit: Outfit, rng: np.random.Generator) -> None:
                rng.uniform(0.15, 0.5), rng.beta(1, 5))  # fmt: skip
     if "skirt" not in outfit.pieces and rng.random() < 0.16:
         outfit.pieces.append("skirt")
-        hair_length = outfit.columns[LOOKS.index("SKIRT"), 3]
-        outfit.set(
-            "SKIRT", rng.uniform(0.3, 1.0), 0, rng.choice([0, 1]) * rng.random(), hair_length
-        )
+        outfit.set("SKIRT", rng.uniform(0.3, 1.0), 0, rng.choice([0, 1]) * rng.random(), 0)
         # Bare legs or tights below.
-        outfit.columns[LOOKS.index("BOTTOM_CUT"), 0] = rng.choice([0.1, 0.1, 2.1])
+        outfit.looks[LOOKS.index("BOTTOM_CUT"), 0] = rng.choice([0.1, 0.1, 2.1])
         if rng.random() < 0.5:  # a dress
-            outfit.columns[LOOKS.index("TOP_A")] = outfit.columns[LOOKS.index("BOTTOM_A")]
-            outfit.columns[LOOKS.index("TOP_B")] = outfit.columns[LOOKS.index("BOTTOM_B")]
+            outfit.looks[LOOKS.index("TOP_A")] = outfit.looks[LOOKS.index("BOTTOM_A")]
+            outfit.looks[LOOKS.index("TOP_B")] = outfit.looks[LOOKS.index("BOTTOM_B")]
 
 
 def _dress_feet(outfit: Outfit, rng: np.random.Generator) -> None:
