@@ -19,6 +19,8 @@ from romp_core.data.synthetic.textures import fractal_noise, print_atlas
 from romp_core.render.people_scene import Rendering, Scene, SceneRenderer
 
 _TEXTURE_SEED = 5
+_SHARES = (0.9, 1.7), (0.25, 0.9), (0.13, 0.4)
+"""Height of a standing person as a share of the picture's: close-ups, usual, from afar."""
 
 
 class SyntheticPeople:
@@ -72,10 +74,8 @@ class SyntheticPeople:
         """Camera, and spots (K, 2) for people."""
         config = self.config
         count = self._people_count(rng)
-        low, high = (0.35, 1.6) if rng.random() < 0.7 else (0.14, 0.5)
-        if count > 4:
-            low, high = 0.15, 0.9
-        share = float(np.exp(rng.uniform(np.log(low), np.log(high))))
+        framing = rng.choice(3, p=[0.2, 0.6, 0.2] if count <= 4 else [0.0, 0.5, 0.5])
+        share = float(np.exp(rng.uniform(*np.log(_SHARES[framing]))))
         camera, distance = random_camera(rng, config.height, config.width, share, walled)
         if count == 0:
             return camera, np.zeros((0, 2))

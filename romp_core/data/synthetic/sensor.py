@@ -50,7 +50,7 @@ def _defocus(image: np.ndarray, radius: float) -> np.ndarray:
 
 def _tone(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Exposure, white balance, contrast, saturation; a guard against pictures in the dark."""
-    gain = 2 ** rng.normal(0, 0.3)
+    gain = 2 ** rng.normal(0.1, 0.3)
     balance = np.exp(rng.normal(0, 0.05, 3))
     image = image * (gain * balance).astype(np.float32)
     contrast = np.exp(rng.normal(0, 0.15))
