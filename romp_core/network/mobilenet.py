@@ -22,6 +22,15 @@ EVIDENCE_HIDDEN = 96
 OFFSET_UNIT = 32.0  # cells of stride 4; brings offsets to the range of the other features
 
 
+def _channels_of_evidence() -> dict[str, slice]:
+    start = WIDE_CHANNELS + NARROW_CHANNELS[-1]
+    channels = {}
+    for name, count in EVIDENCE.items():
+        channels[name] = slice(start, start + count)
+        start += count
+    return channels
+
+
 class SameConv(nn.Module):
     """A 3x3 convolution padded as TensorFlow's "SAME": with stride 2 only right and below."""
 
@@ -84,11 +93,8 @@ class MobileNetPyramid(nn.Module):
     """
 
     out_channels = WIDE_CHANNELS + NARROW_CHANNELS[-1] + sum(EVIDENCE.values())
-    offset_channels = slice(
-        WIDE_CHANNELS + NARROW_CHANNELS[-1] + EVIDENCE["center"],
-        WIDE_CHANNELS + NARROW_CHANNELS[-1] + EVIDENCE["center"] + EVIDENCE["keypoint_offsets"],
-    )
-    """Where among the channels the keypoint offsets are, in units of `OFFSET_UNIT` cells."""
+    evidence_channels = _channels_of_evidence()
+    """Where among the channels each kind of evidence is; offsets in units of `OFFSET_UNIT`."""
 
     pixel_mean = (127.5, 127.5, 127.5)
     pixel_std = (127.5, 127.5, 127.5)

@@ -10,7 +10,11 @@ from torch import Tensor, nn
 from romp_core.errors import ConfigError
 from romp_core.network.heads import append_coordinates, make_head
 from romp_core.network.hrnet import HRNet
-from romp_core.network.lifting import KeypointLifting, keypoint_positions
+from romp_core.network.lifting import (
+    KeypointLifting,
+    keypoint_positions,
+    refine_keypoints,
+)
 from romp_core.network.mobilenet import OFFSET_UNIT, MobileNetPyramid
 from romp_core.network.resnet import resnet18, resnet50
 
@@ -84,7 +88,7 @@ class NetworkConfig:
             )
         if self.map_stride not in (4, 8, 16):
             raise ConfigError(f"map_stride is {self.map_stride}; expected 4, 8 or 16")
-        if self.lifting and not hasattr(BACKBONES[self.backbone], "offset_channels"):
+        if self.lifting and not hasattr(BACKBONES[self.backbone], "evidence_channels"):
             raise ConfigError(f"lifting is true, but {self.backbone} finds no 2D keypoints")
         if self.head_channels < 1:
             raise ConfigError(f"head_channels is {self.head_channels}; expected 1 or more")
@@ -167,7 +171,7 @@ class RompNetwork(nn.Module):
             smpl, center, camera = (self.final_layers[name](features) for name in "123")
             params = torch.cat([camera, smpl], 1)
         if self.lifting is not None:
-            params = params + self.lifting(self._keypoints(features)).permute(0, 3, 1, 2)
+            params = params + self.lifting(*self._keypoints(features)).permute(0, 3, 1, 2)
         return Maps(center.sigmoid() if self.config.center_sigmoid else center, params)
 
     def start_heads_from_zero(self) -> None:
@@ -183,14 +187,18 @@ class RompNetwork(nn.Module):
         smpl, camera = (self.final_layers[name][-1].bias for name in "13")
         return torch.cat([camera, smpl])
 
-    def _keypoints(self, features: Tensor) -> Tensor:
-        """(B, h, w, 17, 2) keypoints of the person at each cell of the maps, -1..1."""
-        offsets = features[:, self.backbone.offset_channels] * OFFSET_UNIT
-        positions = keypoint_positions(offsets)
+    def _keypoints(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Keypoints of the person at each cell of the maps, and how surely they are seen.
+
+        Returns:
+            (B, h, w, 17, 2) in -1..1, and (B, h, w, 17) in 0..1.
+        """
+        channels = self.backbone.evidence_channels
+        positions = keypoint_positions(features[:, channels["keypoint_offsets"]] * OFFSET_UNIT)
         stride = self.config.map_stride // _FEATURE_STRIDE
         batch, height, width = positions.shape[:3]
         grouped = positions.view(batch, height // stride, stride, width // stride, stride, -1, 2)
-        return grouped.mean((2, 4))
+        return refine_keypoints(grouped.mean((2, 4)), features[:, channels["keypoint_heatmaps"]])
 
 
 def build_network(config: NetworkConfig) -> RompNetwork:

@@ -28,7 +28,8 @@ class Batch:
     Attributes:
         images: (B, 3, S, S) uint8, RGB.
         valid: (B, N) bool; false entries are padding.
-        centers: (B, N, 2) body centers, -1..1.
+        centers: (B, N, 2) body centers (means of the visible torso joints), -1..1.
+        box_centers: (B, N, 2) middles of the boxes, -1..1.
         diagonals: (B, N) diagonals of the boxes, in the same unit (the picture's is 2 sqrt 2).
         keypoints: (B, N, 71, 2), -1..1.
         labeled: (B, N, 71) bool.
@@ -49,6 +50,7 @@ class Batch:
     images: Tensor
     valid: Tensor
     centers: Tensor
+    box_centers: Tensor
     diagonals: Tensor
     keypoints: Tensor
     labeled: Tensor
@@ -115,6 +117,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
         images=torch.from_numpy(images),
         valid=valid,
         centers=body_centers(positions, seen, TORSO_MASK),
+        box_centers=boxes.mean(-2),
         diagonals=(boxes[..., 1, :] - boxes[..., 0, :]).norm(dim=-1),
         keypoints=torch.where(labeled[..., None], positions, 0),
         labeled=labeled & valid[..., None],

@@ -85,6 +85,8 @@ class TrainingConfig:
         body: "open", or a body file; betas belong to it.
         root_align: subtract the body's root before projection.
         car_gamma: strength of the collision-aware representation; 0 switches it off.
+        center: what the center map shows: `torso`, the paper's body center, or `box`, the middle
+            of a person's box, which is where MoveNet's keypoint offsets start.
         keypoints_by_box: measure projected joints in units of a person's size instead of the
             picture's, so that small people count as much as large ones.
         losses: weights.
@@ -104,6 +106,7 @@ class TrainingConfig:
     body: str = "open"
     root_align: bool = True
     car_gamma: float = 0.2
+    center: Literal["torso", "box"] = "torso"
     keypoints_by_box: bool = False
     losses: LossWeights = field(default_factory=LossWeights)
     prior: str | None = "open"

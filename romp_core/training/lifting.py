@@ -18,11 +18,13 @@ from romp_core.errors import ConfigError
 from romp_core.geometry.rotations import axis_angle_to_matrix
 from romp_core.mesh_parameters import MeshDecoder
 from romp_core.network import RompNetwork
+from romp_core.network.lifting import KEYPOINTS
 from romp_core.training import losses
 from romp_core.training.config import TrainingConfig
 from romp_core.training.finite import FiniteLossModule
 from romp_core.training.schedule import make_optimizer
 
+FIRST_LEG_KEYPOINT = 13  # knees and ankles come last in COCO's order
 _POOL = 40_000
 """Poses drawn once; cameras, shapes and noise are new for every person."""
 
@@ -173,8 +175,8 @@ class LiftingTraining(FiniteLossModule):
             joints = body(batch.rotations, batch.betas, with_vertices=False).joints
             placed = joints - joints[:, :1] + batch.place[:, None]
             pixels = batch.focal[:, None, None] * placed[..., :2] / placed[..., 2:].clamp(min=0.2)
-        keypoints = spoil_keypoints(pixels[:, self._coco])
-        params = self.network.lifting(keypoints) + self.network.resting_params()
+        keypoints, confidence = spoil_keypoints(pixels[:, self._coco])
+        params = self.network.lifting(keypoints, confidence) + self.network.resting_params()
         bodies = self.decoder(params, with_vertices=False)
         known = torch.ones_like(joints[..., 0], dtype=torch.bool)
         root = torch.zeros(joints.shape[1], dtype=torch.bool, device=joints.device)
@@ -197,22 +199,28 @@ class LiftingTraining(FiniteLossModule):
         return make_optimizer(self.network, self.config.schedule)
 
 
-def spoil_keypoints(keypoints: Tensor) -> Tensor:
-    """Keypoints as a detector sees them: noisy, some of them badly wrong.
+def spoil_keypoints(keypoints: Tensor) -> tuple[Tensor, Tensor]:
+    """Keypoints as the network's own layers see them: noisy, and badly wrong where hidden.
 
     Args:
-        keypoints: (K, 17, 2).
+        keypoints: (K, 17, 2), -1..1.
 
     Returns:
-        (K, 17, 2). The noise is in proportion to the person's size; of some people the legs,
-        or single keypoints, are far off, as where they are hidden.
+        (K, 17, 2), with noise in proportion to the person's size, and confidences (K, 17).
+        Keypoints outside of the picture are not seen; of the others some are hidden, now and
+        then all of the legs.
     """
-    count = len(keypoints)
-    random = torch.rand(count, 17, 1, device=keypoints.device)
+    count, device = len(keypoints), keypoints.device
+
+    def random(*shape: int) -> Tensor:
+        return torch.rand(*shape, device=device)
+
     extent = (keypoints - keypoints.mean(1, keepdim=True)).square().sum(-1).mean(-1).sqrt()
-    level = 0.02 + 0.08 * torch.rand(count, 1, 1, device=keypoints.device)
-    hidden = random < 0.06
-    legs_hidden = torch.rand(count, 1, 1, device=keypoints.device) < 0.1
-    legs = torch.arange(17, device=keypoints.device)[None, :, None] >= 13
-    level = torch.where(hidden | (legs & legs_hidden), 0.4, level)
-    return keypoints + level * extent[:, None, None] * torch.randn_like(keypoints)
+    legs = torch.arange(KEYPOINTS, device=device) >= FIRST_LEG_KEYPOINT
+    hidden = (random(count, KEYPOINTS) < 0.1) | (legs & (random(count, 1) < 0.1))
+    hidden |= (keypoints.abs() > 1).any(-1)
+    level = torch.where(hidden, 0.1 + 0.3 * random(count, 1), 0.01 + 0.05 * random(count, 1))
+    noise = level[..., None] * extent[:, None, None] * torch.randn_like(keypoints)
+    seen = 0.2 + 0.7 * random(count, KEYPOINTS)
+    confidence = torch.where(hidden, 0.2 * random(count, KEYPOINTS), seen)
+    return keypoints + noise, confidence

@@ -58,7 +58,9 @@ class RompTraining(FiniteLossModule):
     def _losses_of_maps(self, batch: Batch, maps: Maps) -> dict[str, Tensor]:
         center_map = maps.center_map.float()
         size = center_map.shape[-1]
-        heat, judged, centers, radii = center_targets(batch, size, self.config.car_gamma)
+        heat, judged, centers, radii = center_targets(
+            batch, size, self.config.car_gamma, self.config.center
+        )
         focal, count = losses.center_focal_loss(center_map[:, 0], heat, judged)
         cells = answering_cells(center_map, centers, radii, 2 * centers.shape[1])
         channels = maps.params_map.shape[1]

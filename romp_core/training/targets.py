@@ -14,20 +14,24 @@ def to_cells(normalized: Tensor, size: int) -> Tensor:
     return (normalized + 1) * (size / 2) - 0.5
 
 
-def center_targets(batch: Batch, size: int, gamma: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def center_targets(
+    batch: Batch, size: int, gamma: float, kind: str = "torso"
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """What the center map should show.
 
     Args:
         batch: B pictures with N people.
         size: side of the map in cells.
         gamma: strength of the collision-aware representation (Eq. 2); 0 switches it off.
+        kind: "torso" or "box", see `TrainingConfig.center`.
 
     Returns:
         Map (B, h, w), judged cells (B, h, w) bool, centers (B, N, 2) in cells, and kernel
         radii (B, N).
     """
     radii = kernel_radii(batch.diagonals, 2.0)
-    centers = repel_centers(to_cells(batch.centers, size), radii, batch.valid, gamma)
+    middles = batch.centers if kind == "torso" else batch.box_centers
+    centers = repel_centers(to_cells(middles, size), radii, batch.valid, gamma)
     centers = centers.clamp(0, size - 1)
     heat = encode(centers, radii, batch.valid, (size, size))
     ignored = to_cells(batch.ignored.unflatten(-1, (2, 2)), size)

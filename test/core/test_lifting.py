@@ -7,7 +7,11 @@ import torch
 
 from romp_core.errors import ConfigError
 from romp_core.network import NetworkConfig, build_network
-from romp_core.network.lifting import KeypointLifting, keypoint_positions
+from romp_core.network.lifting import (
+    KeypointLifting,
+    keypoint_positions,
+    refine_keypoints,
+)
 
 
 @pytest.fixture
@@ -19,10 +23,10 @@ def lifting() -> KeypointLifting:
 
 
 def test_size_goes_into_the_camera_alone(lifting):
-    keypoints = torch.randn(5, 17, 2) * 0.1
+    keypoints, seen = torch.randn(5, 17, 2) * 0.1, torch.rand(5, 17)
     middle = keypoints.mean(1, keepdim=True)
     near = middle + 2 * (keypoints - middle)
-    small, large = lifting(keypoints), lifting(near)
+    small, large = lifting(keypoints, seen), lifting(near, seen)
     torch.testing.assert_close(large[:, 3:], small[:, 3:], atol=1e-5, rtol=1e-4)
     ratio = math.log(2) / math.log(1.1)
     torch.testing.assert_close(large[:, 0], small[:, 0] + ratio, atol=1e-3, rtol=0)
@@ -32,7 +36,7 @@ def test_size_goes_into_the_camera_alone(lifting):
 
 def test_coinciding_keypoints_stay_finite(lifting):
     keypoints = torch.zeros(2, 17, 2, requires_grad=True)
-    lifting(keypoints).sum().backward()
+    lifting(keypoints, torch.ones(2, 17)).sum().backward()
     assert keypoints.grad.isfinite().all()
 
 
@@ -48,19 +52,32 @@ def test_offsets_point_from_cells_to_keypoints():
     torch.testing.assert_close(positions[0, 1, 3, 1], moved)
 
 
-def test_a_network_whose_heads_are_silent_lifts_its_own_keypoints():
+def test_keypoints_move_uphill_and_stay_where_nothing_is_seen():
+    heatmaps = torch.zeros(1, 17, 32, 48)
+    rows, columns = torch.meshgrid(torch.arange(32.0), torch.arange(48.0), indexing="ij")
+    heatmaps[0, 3] = torch.exp(-((rows - 10) ** 2 + (columns - 20) ** 2) / 8)
+    peak = torch.tensor([2 * 20.5 / 48 - 1, 2 * 10.5 / 32 - 1])
+    near = peak + torch.tensor([4 / 48, -4 / 32])  # two cells off
+    positions = near.expand(1, 2, 3, 17, 2)
+    moved, confidence = refine_keypoints(positions, heatmaps)
+    assert (moved[0, 1, 2, 3] - peak).norm() < 0.3 * (near - peak).norm()
+    torch.testing.assert_close(moved[0, 1, 2, 5], near)
+    assert confidence[0, 0, 0, 3] > 0.8
+    assert confidence[0, 0, 0, 5] == 0
+
+
+def test_a_network_whose_heads_are_silent_says_what_it_lifts():
     torch.manual_seed(0)
     network = build_network(NetworkConfig("mobilenet", lifting=True))
-    torch.nn.init.normal_(network.lifting.output.weight, std=0.1)
     network.start_heads_from_zero()
     images = torch.rand(1, 3, 64, 128) * 255
     with torch.inference_mode():
-        params = network(images).params_map
-        features = network.backbone((images - network.pixel_mean) / network.pixel_std)
-        offsets = 32 * features[:, network.backbone.offset_channels]
-        keypoints = keypoint_positions(offsets).unfold(1, 2, 2).unfold(2, 2, 2).mean((-1, -2))
-        expected = network.lifting(keypoints) + network.resting_params()
-    torch.testing.assert_close(params.permute(0, 2, 3, 1), expected, atol=1e-4, rtol=1e-4)
+        resting = network(images).params_map[:, 3:]
+        torch.nn.init.normal_(network.lifting.output.weight, std=0.1)
+        lifted = network(images).params_map[:, 3:]
+    expected = network.resting_params()[3:, None, None].expand_as(resting[0])
+    torch.testing.assert_close(resting[0], expected)
+    assert (lifted - resting).abs().amax((0, 2, 3)).min() > 1e-3
 
 
 def test_backbones_without_keypoints_cannot_lift():
