@@ -1,5 +1,6 @@
 """`romp-core data check`: whether a downloaded data set is whole, and what is in it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from rich.progress import track
 
 from romp_core.data.readers import RecordSet, open_data_set
 from romp_core.data.readers.sheet import draw_sheet
-from romp_core.data.sample import Sample
+from romp_core.data.sample import OCCLUDED, VISIBLE, Sample
 from romp_core.errors import DataError, ImageError
 from romp_core.media import write_image
 
@@ -49,6 +50,7 @@ def check(
         raise DataError(f"{root} holds no annotated picture of {name}")
     shown = set(np.linspace(0, len(records) - 1, min(samples, len(records))).round().astype(int))
     drawn: list[Sample] = []
+    outside = 0
     indices = range(len(records)) if decode else sorted(shown)
     for index in track(indices, "read pictures", console=Console(stderr=True)):
         try:
@@ -56,10 +58,12 @@ def check(
         except (ImageError, FileNotFoundError) as error:
             records.problems.add("unreadable images", str(error))
             continue
+        outside += _labeled(records.records[index].people) - int(sample.has_keypoints.sum())
         if index in shown:
             drawn.append(sample)
     for line in _counts(records):
         print(line)
+    print(f"2D joints outside of the {len(indices)} pictures read, taken as not labeled: {outside}")
     for problem in records.problems:
         print(f"problem: {problem}")
     if drawn:
@@ -79,13 +83,20 @@ def _counts(records: RecordSet) -> list[str]:
             if field in fields
         )
 
-    labeled = sum(
-        int((fields["keypoints_2d"][..., 2] > 0).any(1).sum())
-        for fields in people
-        if "keypoints_2d" in fields
-    )
+    labels = [fields["keypoints_2d"][..., 2] for fields in people if "keypoints_2d" in fields]
+    seen = {
+        state: sum(int((part == state).sum()) for part in labels) for state in (VISIBLE, OCCLUDED)
+    }
+    labeled = sum(int((part > 0).any(1).sum()) for part in labels)
+    missing = sum(len(part) for part in labels) * len(records.keypoints) - sum(seen.values())
     return [
         f"{records.name}: {len(records)} pictures, {total} people",
         f"with 2D joints {labeled}, with 3D joints {known('joints_3d')}, "
         f"with pose {known('pose')}, with betas {known('betas')}",
+        f"2D joints visible {seen[VISIBLE]}, hidden {seen[OCCLUDED]}, not labeled {missing}",
     ]
+
+
+def _labeled(people: Mapping[str, np.ndarray]) -> int:
+    """Number of labeled 2D joints, also of those outside of the picture."""
+    return int((people["keypoints_2d"][..., 2] > 0).sum()) if "keypoints_2d" in people else 0

@@ -106,9 +106,9 @@ class SyntheticSet:
         """The set's name: there is only one group."""
         return self.name
 
-    def bodies_of(self, index: int) -> Sequence[BodyModel]:
+    def body_of(self, index: int, person: int) -> BodyModel:
         """Everybody's betas belong to one body."""
-        return [self._body] * self._pictures.config.max_people
+        return self._body
 
 
 def sample_photographs(root: Path) -> list[DataSet]:

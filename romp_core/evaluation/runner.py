@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol as Interface
 
 import numpy as np
@@ -44,8 +45,8 @@ class DataSet(Interface):
     def group(self, index: int) -> str:
         """What the report groups picture `index` under."""
 
-    def bodies_of(self, index: int) -> Sequence[BodyModel]:
-        """The body of each person's betas; empty where betas are not known."""
+    def body_of(self, index: int, person: int) -> BodyModel | None:
+        """The body that a person's betas belong to; None where betas are not known."""
 
 
 @dataclass
@@ -96,8 +97,8 @@ class Evaluator:
         self.unreadable: list[str] = []
         # One thread, and always the same: it holds the OpenGL context of synthetic pictures.
         self._reader = ThreadPoolExecutor(1)
-        rank, world = part
-        self._jobs = _spread(len(self.pictures), count)[rank::world]
+        self._rank, processes = part
+        self._jobs = _spread(len(self.pictures), count)[self._rank :: processes]
 
     def __len__(self) -> int:
         """Number of pictures of this process."""
@@ -113,7 +114,7 @@ class Evaluator:
         """
         done = set(skip)
         jobs = [job for job in self._jobs if job not in done]
-        with Progress(console=Console(stderr=True)) as progress:
+        with Progress(console=Console(stderr=True), disable=self._rank > 0) as progress:
             task = progress.add_task("evaluate", total=len(self._jobs))
             progress.advance(task, len(self._jobs) - len(jobs))
             for chunk, samples in self._loaded(jobs):
@@ -157,8 +158,8 @@ class Evaluator:
         )
         for (index, sample), people in zip(samples, predicted, strict=True):
             dataset, local = self.pictures[index]
-            group, bodies = dataset.group(local), dataset.bodies_of(local)
-            result = self.scorers[id(dataset)](index, group, sample, people, bodies)
+            group, body_of = dataset.group(local), partial(dataset.body_of, local)
+            result = self.scorers[id(dataset)](index, group, sample, people, body_of)
             yield Picture(index, group, sample, people, result, dataset.keypoints)
 
 

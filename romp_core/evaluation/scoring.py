@@ -1,6 +1,6 @@
 """Measuring what was predicted for one picture against what is known of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -129,7 +129,7 @@ class Scorer:
         group: str,
         sample: Sample,
         people: People,
-        bodies: Sequence[BodyModel] = (),
+        body_of: Callable[[int], BodyModel | None] = lambda person: None,
     ) -> PictureResult:
         """The result of one picture.
 
@@ -138,7 +138,7 @@ class Scorer:
             group: what it is reported under.
             sample: what is known of it.
             people: what was predicted.
-            bodies: the body of each person's betas; empty where betas are not known.
+            body_of: the body that a person's betas belong to; None where they are not known.
         """
         matches = self.matches(sample, people)
         visibility = sample.keypoints_2d[:, self._labels, 2]
@@ -153,7 +153,7 @@ class Scorer:
         ]  # fmt: skip
         self._measure_joints(found, sample, people)
         self._measure_poses(found, sample, people)
-        self._measure_vertices(found, sample, people, bodies)
+        self._measure_vertices(found, sample, people, body_of)
         missed = [self._base(person, labeled, hidden) for person in matches.missed]
         everybody = sorted([*found, *missed], key=lambda result: result.person)
         ghosts = len(matches.ghosts) if self.everybody_annotated else None
@@ -212,14 +212,14 @@ class Scorer:
         found: list[PersonResult],
         sample: Sample,
         people: People,
-        bodies: Sequence[BodyModel],
+        body_of: Callable[[int], BodyModel | None],
     ) -> None:
-        if "pve" not in self.protocol.metrics or not bodies:
+        if "pve" not in self.protocol.metrics:
             return
         known = sample.has_pose & sample.has_betas
         for entry in found:
-            body = bodies[entry.person]
-            if known[entry.person] and np.array_equal(body.faces, self.body.faces):
+            body = body_of(entry.person) if known[entry.person] else None
+            if body is not None and np.array_equal(body.faces, self.body.faces):
                 entry.pve = _vertex_error(entry, sample, people, body)
 
 

@@ -56,8 +56,8 @@ class KnownPeople:
     def group(self, index):
         return "even" if index % 2 == 0 else "odd"
 
-    def bodies_of(self, index):
-        return [self.body] * self.people
+    def body_of(self, index, person):
+        return self.body
 
 
 class Oracle:
@@ -75,7 +75,7 @@ def true_people(dataset, image):
     for index in range(len(dataset)):
         sample = dataset[index]
         if np.array_equal(sample.image, image):
-            return people_of(sample, dataset.bodies_of(index))
+            return people_of(sample, [dataset.body_of(index, i) for i in range(len(sample))])
     raise AssertionError("this image is not of the data set")
 
 

@@ -234,6 +234,8 @@ def test_data_check_counts_and_draws(photographs, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "3 pictures, 3 people" in printed
     assert "with 2D joints 3, with 3D joints 0" in printed
+    assert "2D joints visible 51, hidden 0, not labeled 0" in printed
+    assert "taken as not labeled: 0" in printed
     assert "problem: 1 unreadable images" in printed and "3.jpg" in printed
     picture = read_image(sheet)
     shown = color_at(picture, "left_wrist"), color_at(picture, "right_wrist")

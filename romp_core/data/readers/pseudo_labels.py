@@ -17,6 +17,8 @@ from romp_core.data.readers.records import Problems, Record, RecordSet
 from romp_core.errors import DataError
 from romp_core.geometry.rotations import matrix_to_axis_angle
 
+_COCO_2014 = "COCO_train2014_"  # pictures had this before their number until 2017
+
 
 class Fit(NamedTuple):
     """A fitted person.
@@ -93,7 +95,7 @@ def attach(records: RecordSet, fits: list[Fit], with_betas: bool = True) -> Reco
     problems = Problems.joined(records.problems)
     by_image = defaultdict(list)
     for fit in fits:
-        by_image[PurePath(fit.image).name].append(fit)
+        by_image[PurePath(fit.image).name.removeprefix(_COCO_2014)].append(fit)
     attached = []
     for record in records.records:
         attached.append(

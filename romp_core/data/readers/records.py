@@ -139,9 +139,10 @@ class RecordSet(Sequence[Sample]):
             **people,
         )
 
-    def bodies_of(self, index: int) -> list[BodyModel]:
-        """The body of each person of picture `index`; empty where betas are not known."""
-        return [self.bodies[key] for key in self.records[index].bodies]
+    def body_of(self, index: int, person: int) -> BodyModel | None:
+        """The body that a person's betas belong to; None where betas are not known."""
+        keys = self.records[index].bodies
+        return self.bodies[keys[person]] if keys else None
 
     def group(self, index: int) -> str:
         """What reports group picture `index` under."""
