@@ -1,4 +1,4 @@
-"""The sheet of 100 synthetic samples in docs/synthetic-data.md: procedural poses and backgrounds."""
+"""The sheet in docs/synthetic-data.md: 100 samples, procedural poses and backgrounds."""
 
 from pathlib import Path
 
