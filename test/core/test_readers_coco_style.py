@@ -208,3 +208,14 @@ def test_real_crowdpose(shared):
     at = dict(zip(JOINTS_71, records[1].keypoints_2d[0], strict=True))
     assert at["head_top_lsp"][1] < at["neck_lsp"][1] < at["left_hip_lsp"][1]
     assert at["left_shoulder"][0] > at["right_shoulder"][0]
+
+
+def test_entries_without_what_they_need_are_named(tmp_path):
+    bare = annotation(COCO)
+    del bare["image_id"]
+    write(tmp_path / "annotations.json", [bare])
+    with pytest.raises(DataError, match="lacks image_id"):
+        open_data_set("coco_style", tmp_path)
+    (tmp_path / "annotations.json").write_text('{"images": [{"id": 1}], "annotations": []}')
+    with pytest.raises(DataError, match="lacks file_name"):
+        open_data_set("coco_style", tmp_path)

@@ -506,3 +506,20 @@ def test_a_damaged_picture_says_which(lsp_root):
     with pytest.raises(ImageError, match="im00001"):
         records[0]
     assert read_image(lsp_root / "images" / "im00002.jpg").shape == (HEIGHT, WIDTH, 3)
+
+
+def test_damaged_json_of_3d_sets(tmp_path):
+    write_panoptic(tmp_path)
+    folder = tmp_path / "160422_haggling1"
+    scene = folder / "hdPose3d_stage1_coco19" / "body3DScene_00000200.json"
+    scene.write_text('{"bodies": [{"id": 0, "joints19": [1, 2, 3]}]}')
+    with pytest.raises(DataError, match="joints19 has shape"):
+        open_data_set("panoptic", tmp_path, cameras=["00_16"])
+    scene.write_text('{"bodies": [{"id": 0}]}')
+    with pytest.raises(DataError, match="lacks joints19"):
+        open_data_set("panoptic", tmp_path, cameras=["00_16"])
+    file = tmp_path / "annotations" / "MuCo-3DHP.json"
+    file.parent.mkdir()
+    file.write_text('{"images": [], "annotations": [{"image_id": 1}]}')
+    with pytest.raises(DataError, match="lacks keypoints_img"):
+        open_data_set("muco", tmp_path)

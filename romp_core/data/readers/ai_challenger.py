@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from romp_core.body.joints import JOINT_SETS
-from romp_core.data.readers.files import numbers, read_json_list
+from romp_core.data.readers.files import check_keys, numbers, read_json_list
 from romp_core.data.readers.records import (
     Problems,
     Record,
@@ -58,6 +58,7 @@ def ai_challenger(root: Path, split: str = "train") -> RecordSet:
         keypoints = with_visibility(joints[..., :2], labeled, joints[..., 2] == _HIDDEN)
         for human in np.array(humans)[~labeled.any(1)]:
             problems.add("people without labeled joints", f"{name} {human}")
+        check_keys(file, picture["human_annotations"], humans)
         boxes = [picture["human_annotations"][human] for human in humans]
         people = {
             "keypoints_2d": to_joints_71(keypoints, _JOINTS),

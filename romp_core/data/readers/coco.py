@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from romp_core.body.joints import JOINT_SETS
-from romp_core.data.readers.files import read_json
+from romp_core.data.readers.files import check_keys, read_json
 from romp_core.data.readers.records import (
     Problems,
     Record,
@@ -64,7 +64,10 @@ def coco_style(
     problems = Problems()
     by_image = defaultdict(list)
     for annotation in content["annotations"]:
+        check_keys(annotations, annotation, ["image_id"])
         by_image[annotation["image_id"]].append(annotation)
+    for image in content["images"]:
+        check_keys(annotations, image, ["id", "file_name"])
     unknown = set(by_image) - {image["id"] for image in content["images"]}
     for image_id in sorted(unknown):
         problems.add("annotations of unknown images", str(image_id))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from romp_core.data.readers.files import read_json_lines
+from romp_core.data.readers.files import check_keys, read_json_lines
 from romp_core.data.readers.records import (
     Problems,
     Record,
@@ -17,7 +17,6 @@ from romp_core.data.readers.records import (
     boxes_from_xywh,
     checked_records,
 )
-from romp_core.errors import DataError
 
 
 def crowdhuman(root: Path, split: str = "train") -> RecordSet:
@@ -36,13 +35,15 @@ def crowdhuman(root: Path, split: str = "train") -> RecordSet:
     problems = Problems()
     records = []
     for picture in read_json_lines(file, ["ID", "gtboxes"]):
+        for entry in picture["gtboxes"]:
+            check_keys(file, entry, ["tag", "fbox"])
         people = [entry for entry in picture["gtboxes"] if _counts(entry)]
         ignored = [entry["fbox"] for entry in picture["gtboxes"] if not _counts(entry)]
         if not people:
             problems.add("images without people", picture["ID"])
             continue
-        if any("vbox" not in entry for entry in people):
-            raise DataError(f"{file}: a person of {picture['ID']} has no vbox")
+        for entry in people:
+            check_keys(file, entry, ["vbox"])
         boxes = boxes_from_xywh(np.array([entry["vbox"] for entry in people]))
         records.append(
             Record(

@@ -35,7 +35,7 @@ def read_json(path: Path, keys: Sequence[str] = ()) -> Any:
     except ValueError as error:
         raise DataError(f"{path} is no complete JSON file ({error}); get it again") from error
     if keys:
-        _check_keys(path, content, keys)
+        check_keys(path, content, keys)
     return content
 
 
@@ -50,7 +50,7 @@ def read_json_list(path: Path, keys: Sequence[str]) -> list[dict[str, Any]]:
     if not isinstance(content, list):
         raise DataError(f"{path} holds a {type(content).__name__}; expected a list")
     for entry in content:
-        _check_keys(path, entry, keys)
+        check_keys(path, entry, keys)
     return content
 
 
@@ -67,7 +67,7 @@ def read_json_lines(path: Path, keys: Sequence[str]) -> list[dict[str, Any]]:
             entries.append(json.loads(line))
         except ValueError as error:
             raise DataError(f"{path}, line {number} is no JSON ({error}); get it again") from error
-        _check_keys(path, entries[-1], keys)
+        check_keys(path, entries[-1], keys)
     return entries
 
 
@@ -82,7 +82,7 @@ def read_pickle(path: Path, keys: Sequence[str]) -> dict[str, Any]:
         content = load_pickle(annotation_file(path).read_bytes())
     except BodyFileError as error:
         raise DataError(f"{path} cannot be read: {error}") from error
-    _check_keys(path, content, keys)
+    check_keys(path, content, keys)
     return content
 
 
@@ -116,7 +116,7 @@ def read_mat(path: Path, keys: Sequence[str]) -> dict[str, Any]:
         content = loadmat(path, struct_as_record=False, squeeze_me=True)
     except Exception as error:  # scipy fails in many ways on damaged files
         raise DataError(f"{path} is no readable MATLAB file ({error}); get it again") from error
-    _check_keys(path, content, keys)
+    check_keys(path, content, keys)
     return content
 
 
@@ -178,7 +178,12 @@ def numbers(value: Any, shape: tuple[int | None, ...], what: str) -> np.ndarray:
     return array
 
 
-def _check_keys(path: Path, content: Any, keys: Sequence[str]) -> None:
+def check_keys(path: Path, content: Any, keys: Sequence[str]) -> None:
+    """Refuse a part of a file that is no dictionary with certain keys.
+
+    Raises:
+        DataError: it is not; the message names the file and what is missing.
+    """
     missing = [key for key in keys if not isinstance(content, dict) or key not in content]
     if missing:
         raise DataError(f"{path} lacks {', '.join(missing)}; it is damaged or another file")

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from romp_core.body.joints import JOINT_SETS
-from romp_core.data.readers.files import numbers, read_json
+from romp_core.data.readers.files import check_keys, numbers, read_json
 from romp_core.data.readers.records import (
     Problems,
     Record,
@@ -24,6 +24,7 @@ from romp_core.data.readers.records import (
 
 _JOINTS = JOINT_SETS["mpi_inf_3dhp17"]  # the first 17 of 21; hands and toes follow
 _METRES = 0.001
+_ANNOTATION_KEYS = ("image_id", "keypoints_img", "keypoints_cam", "keypoints_vis")
 
 
 def muco(root: Path) -> RecordSet:
@@ -41,10 +42,12 @@ def muco(root: Path) -> RecordSet:
     content = read_json(path, ["images", "annotations"])
     by_image = defaultdict(list)
     for annotation in content["annotations"]:
+        check_keys(path, annotation, _ANNOTATION_KEYS)
         by_image[annotation["image_id"]].append(annotation)
     problems = Problems()
     records = []
     for image in content["images"]:
+        check_keys(path, image, ["id", "file_name", "f", "c"])
         entries = by_image[image["id"]]
         if not entries:
             problems.add("images without people", image["file_name"])

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from romp_core.body.joints import JOINT_SETS
-from romp_core.data.readers.files import read_json
+from romp_core.data.readers.files import check_keys, numbers, read_json
 from romp_core.data.readers.records import (
     Problems,
     Record,
@@ -25,6 +25,7 @@ from romp_core.errors import DataError
 _JOINTS = JOINT_SETS["panoptic19"]
 _POSES = "hdPose3d_stage1_coco19"
 _METRES = 0.01
+_CAMERA_KEYS = ("K", "R", "t", "distCoef")
 ACTIVITIES = ("haggling", "mafia", "ultimatum", "pizza")
 
 
@@ -66,7 +67,8 @@ def read_camera(folder: Path, name: str) -> dict[str, np.ndarray]:
     cameras = {entry["name"]: entry for entry in read_json(path, ["cameras"])["cameras"]}
     if name not in cameras:
         raise DataError(f"{path} has no camera {name}; it has {', '.join(list(cameras)[:4])}, ...")
-    camera = {key: np.array(cameras[name][key], np.float64) for key in ("K", "R", "t", "distCoef")}
+    check_keys(path, cameras[name], _CAMERA_KEYS)
+    camera = {key: np.array(cameras[name][key], np.float64) for key in _CAMERA_KEYS}
     return {**camera, "t": _METRES * camera["t"].ravel()}
 
 
@@ -77,10 +79,13 @@ def _records(folder: Path, camera_name: str, problems: Problems) -> list[Record]
         frame = path.stem.removeprefix("body3DScene_")
         name = f"{folder.name}/{camera_name}_{frame}"
         bodies = read_json(path, ["bodies"])["bodies"]
+        for body in bodies:
+            check_keys(path, body, ["joints19"])
         if not bodies:
             problems.add("frames without people", name)
             continue
-        solid = np.array([body["joints19"] for body in bodies], np.float64).reshape(-1, 19, 4)
+        flat = numbers([body["joints19"] for body in bodies], (None, 76), f"{path}: joints19")
+        solid = flat.reshape(-1, 19, 4).astype(np.float64)
         for missing in np.flatnonzero((solid[..., 3] < 0).any(1)):
             problems.add("people with joints not reconstructed", f"{name} person {missing}")
         points = _METRES * solid[..., :3] @ camera["R"].T + camera["t"]

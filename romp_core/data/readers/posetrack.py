@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from romp_core.body.joints import JOINT_SETS
-from romp_core.data.readers.files import numbers, read_json
+from romp_core.data.readers.files import check_keys, numbers, read_json
 from romp_core.data.readers.records import (
     Problems,
     Record,
@@ -53,9 +53,11 @@ def _records(file: Path, root: Path, problems: Problems) -> list[Record]:
     content = read_json(file, ["images", "annotations"])
     by_image = defaultdict(list)
     for annotation in content["annotations"]:
+        check_keys(file, annotation, ["image_id", "keypoints"])
         by_image[annotation["image_id"]].append(annotation)
     records = []
     for image in content["images"]:
+        check_keys(file, image, ["id", "file_name"])
         entries = by_image[image["id"]]
         if not image.get("is_labeled", True):
             problems.add("frames that are not labeled", image["file_name"])

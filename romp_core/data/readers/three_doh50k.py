@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from romp_core.body.joints import JOINT_SETS
-from romp_core.data.readers.files import numbers, read_json
+from romp_core.data.readers.files import check_keys, numbers, read_json
 from romp_core.data.readers.records import (
     Problems,
     Record,
@@ -24,6 +24,8 @@ from romp_core.errors import DataError
 
 _SMPL, _LSP = JOINT_SETS["smpl24"], JOINT_SETS["lsp14"]
 _LABELED = JOINT_SETS["lsp14"]
+_KEYS = ("img_path", "pose", "bbox", "intri", "extri", "smpl_joints_2d", "smpl_joints_3d",
+         "lsp_joints_2d", "lsp_joints_3d")  # fmt: skip
 
 
 def three_doh50k(root: Path, split: str = "train") -> RecordSet:
@@ -46,9 +48,7 @@ def three_doh50k(root: Path, split: str = "train") -> RecordSet:
     records = []
     for key, picture in content.items():
         what = f"{file}: {key}"
-        missing = [k for k in ("img_path", "pose", "smpl_joints_3d") if k not in picture]
-        if missing:
-            raise DataError(f"{what} lacks {', '.join(missing)}")
+        check_keys(Path(what), picture, _KEYS)
         extrinsics = numbers(picture["extri"], (4, 4), f"{what}, extri")
         pose = numbers(np.reshape(picture["pose"], (1, -1)), (1, 72), f"{what}, pose")
         people = {
