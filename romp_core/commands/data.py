@@ -20,7 +20,7 @@ def check(
     split: str | None = None,
     smpl: Path | None = None,
     fits: Path | None = None,
-    sheet: Path = Path("sheet.jpg"),
+    sheet: Path = Path("out/sheet.jpg"),
     samples: int = 12,
     decode: bool = False,
 ) -> None:
@@ -67,6 +67,7 @@ def check(
     for problem in records.problems:
         print(f"problem: {problem}")
     if drawn:
+        sheet.parent.mkdir(parents=True, exist_ok=True)
         write_image(sheet, draw_sheet(drawn))
         print(f"sheet of {len(drawn)} pictures: {sheet}")
 

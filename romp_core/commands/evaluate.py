@@ -26,7 +26,7 @@ def evaluate(
     root: Path | None = None,
     weights: str = "open",
     protocol: str | None = None,
-    out: Path = Path("evaluation"),
+    out: Path = Path("out/evaluation"),
     body: str = "open",
     smpl: Path | None = None,
     device: str | None = None,

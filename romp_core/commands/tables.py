@@ -7,9 +7,9 @@ from romp_core.evaluation.tables import Report, fill_tables, speed_table
 
 
 def tables(
-    evaluations: Path = Path("evaluation"),
+    evaluations: Path = Path("out/evaluation"),
     benchmarks: Path | None = None,
-    out: Path = Path("tables.md"),
+    out: Path = Path("out/tables.md"),
 ) -> None:
     """Make the paper's Tables 1 to 7 with whatever was evaluated; gaps are shown as gaps.
 
@@ -30,5 +30,6 @@ def tables(
     if benchmarks and not timings:
         raise DataError(f"{benchmarks} holds no .json of the benchmarks")
     text = f"{fill_tables(reports)}\n{speed_table(timings)}"
+    out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(text)
     print(text)

@@ -50,6 +50,7 @@ def write_report(
     Returns:
         The Markdown text, with the paper's rows beside ours where there are some.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     problems = list(problems)
     content = {"settings": dict(settings), "results": rows, "problems": problems}
     (folder / "report.json").write_text(json.dumps(content, indent=2) + "\n")
