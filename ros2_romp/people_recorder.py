@@ -51,6 +51,8 @@ class PeopleRecorder(Node):
         listen(Image, f"{topics}/overlay", self._on_overlay, QUEUE_DEPTH)
         listen(BodyModel, f"{topics}/body_model", self._on_body, LATCHED)
         self.last_news = self._now()
+        topic = self.resolve_topic_name(f"{topics}/people")
+        print(f"people_recorder: waiting for {topic}", file=sys.stderr, flush=True)
 
     def _now(self) -> float:
         return self.get_clock().now().nanoseconds * 1e-9

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+import rclpy
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from romp_core.errors import RendererError
@@ -55,6 +56,8 @@ class Pipeline:
         try:
             self._answer(batch, settings)
         except Exception as error:  # whatever it is, the next image gets its chance
+            if not rclpy.ok():  # nobody is there any more to publish to, or to tell
+                return
             for camera, _ in batch:
                 camera.statistics.failed(str(error))
             kind = "" if isinstance(error, PredictionError) else f"{type(error).__name__}: "

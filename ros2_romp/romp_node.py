@@ -124,6 +124,8 @@ class RompNode(LifecycleNode):
         return self._worker is None or self._worker.stop(timeout)
 
     def _on_image(self, camera: Camera, message: bytes) -> None:
+        if self._worker is None:  # taken from the wire before the subscription was gone
+            return
         camera.statistics.received()
         if self._worker.put(camera.name, message):
             camera.statistics.dropped()

@@ -12,11 +12,17 @@ from pathlib import Path
 
 import pytest
 import rclpy
+import torch
 from domain_coordinator import domain_id
+from node_driver import NodeDriver
 from processes import PATIENCE_S
+from random_network import make_network
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+
+from romp_core.checkpoints import write_checkpoint
+from romp_core.network import NetworkConfig
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -86,3 +92,34 @@ def start_process(
     for process in processes:
         process.kill()
         process.communicate()
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory):
+    """Random weights of a network that is quick on any machine."""
+    path = tmp_path_factory.mktemp("weights") / "light.safetensors"
+    network = make_network(NetworkConfig("resnet18", input_size=128))
+    center = network.final_layers["2"][-1]
+    with torch.no_grad():  # confidences below 1, as trained networks have them
+        center.weight.mul_(0.1)
+        center.bias.fill_(0.2)
+    write_checkpoint(path, network, root_align=True, body="open_body")
+    return path
+
+
+@pytest.fixture
+def start_node(start_process, weights):
+    """`start_node(name=value, ...)` runs the node with these parameters beside the weights."""
+
+    def start(arguments=(), program=("-m", "ros2_romp.romp_node"), **parameters):
+        parameters = {"model": weights, "device": "cpu", **parameters}
+        settings = [word for item in parameters.items() for word in ("-p", "{}:={}".format(*item))]
+        return start_process(*program, "--ros-args", *settings, *arguments)
+
+    return start
+
+
+@pytest.fixture
+def drive(node, spin_until):
+    """`drive(...)` makes a `NodeDriver`."""
+    return lambda *args, **options: NodeDriver(node, spin_until, *args, **options)

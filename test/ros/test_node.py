@@ -5,20 +5,16 @@ import signal
 import cv2
 import numpy as np
 import pytest
-import torch
 from diagnostic_msgs.msg import DiagnosticStatus
 from image_messages import fields, in_all_encodings
-from node_driver import NodeDriver, picture
+from node_driver import picture
 from processes import finish
-from random_network import make_network
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from visualization_msgs.msg import Marker, MarkerArray
 
 import romp_core
-from romp_core.checkpoints import write_checkpoint
 from romp_core.geometry.cameras import intrinsics_from_fov
-from romp_core.network import NetworkConfig
 from ros2_romp.camera_info import pinhole
 from ros2_romp.image_decoding import to_bgr
 from ros2_romp.images import to_jpeg
@@ -28,37 +24,6 @@ from ros2_romp.parameters import FIELDS, rule_of
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 SEES_NOBODY = {"center_threshold": 1.0}
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    """Random weights of a network that is quick on any machine."""
-    path = tmp_path_factory.mktemp("weights") / "light.safetensors"
-    network = make_network(NetworkConfig("resnet18", input_size=128))
-    center = network.final_layers["2"][-1]
-    with torch.no_grad():  # confidences below 1, as trained networks have them
-        center.weight.mul_(0.1)
-        center.bias.fill_(0.2)
-    write_checkpoint(path, network, root_align=True, body="open_body")
-    return path
-
-
-@pytest.fixture
-def start_node(start_process, weights):
-    """`start_node(name=value, ...)` runs the node with these parameters beside the weights."""
-
-    def start(arguments=(), **parameters):
-        parameters = {"model": weights, "device": "cpu", **parameters}
-        settings = [word for item in parameters.items() for word in ("-p", "{}:={}".format(*item))]
-        return start_process("-m", "ros2_romp.romp_node", "--ros-args", *settings, *arguments)
-
-    return start
-
-
-@pytest.fixture
-def drive(node, spin_until):
-    """`drive(...)` makes a `NodeDriver`."""
-    return lambda *args, **options: NodeDriver(node, spin_until, *args, **options)
 
 
 def as_arrays(message):
