@@ -38,13 +38,22 @@ def draw_plots(folder: Path, results: Sequence[PictureResult], protocol: Protoco
         return []
     errors = known_joint_errors(people).numpy()
     return [
-        _draw(folder / "error_per_joint.png", lambda a: _per_joint(a, errors, protocol.joints)),
-        _draw(folder / "pck_curve.png", lambda a: _pck_curve(a, errors, protocol.auc_mm)),
-        _draw(folder / "error_by_occlusion.png", lambda a: _by_occlusion(a, people, errors)),
+        draw(folder / "error_per_joint.png", lambda a: _per_joint(a, errors, protocol.joints)),
+        draw(folder / "pck_curve.png", lambda a: _pck_curve(a, errors, protocol.auc_mm)),
+        draw(folder / "error_by_occlusion.png", lambda a: _by_occlusion(a, people, errors)),
     ]
 
 
-def _draw(path: Path, plot: Callable[["Axes"], None]) -> Path:
+def draw(path: Path, plot: Callable[["Axes"], None]) -> Path:
+    """One plot as a picture.
+
+    Args:
+        path: where to.
+        plot: fills the axes that it is given.
+
+    Raises:
+        ConfigError: matplotlib is not installed.
+    """
     try:
         from matplotlib.figure import Figure
     except ImportError as error:

@@ -1,11 +1,10 @@
-"""The layout of the paper's Tables 1 to 7, filled with whatever was evaluated."""
+"""The layout of the paper's Tables 1 to 6, filled with whatever was evaluated."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from romp_core.data.readers.files import read_json
 from romp_core.errors import DataError
 from romp_core.evaluation.datasets import EVALUATIONS
 from romp_core.evaluation.report import GAP, formatted
@@ -99,7 +98,7 @@ TABLES: tuple[Table, ...] = (
         _SUBSETS,
     ),
 )  # fmt: skip
-"""Tables 1 to 6. Table 7, the speed, comes from the benchmarks: see `speed_table`."""
+"""Tables 1 to 6. Table 7, the speed, is `speed.speed_table`."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ class Report:
         Raises:
             DataError: the file is no report.
         """
-        content = _read(path)
+        content = read_json(path)
         try:
             settings = content["settings"]
             name = Path(settings["weights"]).stem
@@ -163,48 +162,3 @@ def _filled(table: Table, reports: Sequence[Report]) -> str:
         lines.append(["**ours: not evaluated**", *[GAP] * len(table.cells)])
     body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return f"## {table.title}\n\n{body}\n"
-
-
-def speed_table(benchmarks: Sequence[Path]) -> str:
-    """Table 7 as Markdown: pictures per second, of the paper and of the benchmarks' results.
-
-    Args:
-        benchmarks: files that benchmarks/ wrote; every entry with a `median_ms` is a row.
-
-    Raises:
-        DataError: a file is no benchmark's.
-    """
-    rows = [("paper, ResNet 50", "GTX 1070 Ti", 30.9), ("paper, HRNet 32", "GTX 1070 Ti", 20.8)]
-    for path in benchmarks:
-        content = _read(path)
-        if not isinstance(content, dict) or "results" not in content:
-            raise DataError(f"{path} is no result of the benchmarks: it has no results")
-        machine = content.get("machine", {}).get("processor", "unknown")
-        for name, entry in _timed(content["results"]):
-            rows.append((f"**{name}**", machine, 1000 / entry["median_ms"]))
-    lines = [["", "machine", "pictures / s"], ["---", "---", "---:"]]
-    lines += [[name, machine, f"{rate:.1f}"] for name, machine, rate in rows]
-    if len(rows) == 2:
-        lines.append(["**ours: no benchmark given**", GAP, GAP])
-    body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"## Table 7. Speed\n\n{body}\n"
-
-
-def _timed(results: Any, name: str = "") -> list[tuple[str, Mapping[str, float]]]:
-    """Entries with a time, however deep, named by the way to them."""
-    if not isinstance(results, dict):
-        return []
-    if "median_ms" in results:
-        return [(name, results)]
-    return [
-        found
-        for key, value in results.items()
-        for found in _timed(value, f"{name}, {key}" if name else key)
-    ]
-
-
-def _read(path: Path) -> Any:
-    try:
-        return json.loads(Path(path).read_bytes())
-    except ValueError as error:
-        raise DataError(f"{path} is no complete JSON file ({error})") from error

@@ -15,9 +15,10 @@ from three_dpw_factory import write_bodies, write_three_dpw
 from romp_core.body.files import write_body
 from romp_core.checkpoints import write_checkpoint
 from romp_core.cli import main
-from romp_core.errors import DataError, RendererError
+from romp_core.errors import RendererError
 from romp_core.evaluation.precision import difference, in_half_precision
-from romp_core.evaluation.tables import Report, fill_tables, speed_table
+from romp_core.evaluation.speed import speed_table
+from romp_core.evaluation.tables import Report, fill_tables
 from romp_core.media import read_image
 from romp_core.model import load
 from romp_core.render.overlay import Renderer
@@ -209,16 +210,23 @@ def test_tables_show_what_there_is_and_gaps():
         assert f"Table {number}." in text
 
 
-def test_speed_comes_from_the_benchmarks(tmp_path):
+def test_speed_comes_from_the_benchmark(tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    times = {"hrnet32": {"1": {"median_ms": 50.0}, "64": {"median_ms": 100.0}}}
     content = {"machine": {"processor": "abacus"},
-               "results": {"torch": {"1 person": {"median_ms": 50.0}}, "note": 3}}  # fmt: skip
-    (tmp_path / "a.json").write_text(json.dumps(content))
-    text = speed_table([tmp_path / "a.json"])
-    assert "| **torch, 1 person** | abacus | 20.0 |" in text
+               "results": {"device": "cpu", "end to end by people": times}}  # fmt: skip
+    file = tmp_path / "speed.json"
+    file.write_text(json.dumps(content))
+    words = ["tables", "--evaluations", str(tmp_path), "--speed", str(file)]
+    assert main([*words, "--out", str(tmp_path / "out" / "tables.md")]) == 0
+    text = (tmp_path / "out" / "tables.md").read_text()
+    assert "| **hrnet32** | abacus, cpu | 20.0 |" in text
     assert "| paper, ResNet 50 | GTX 1070 Ti | 30.9 |" in text
-    (tmp_path / "a.json").write_text("[]")
-    with pytest.raises(DataError, match="no result of the benchmarks"):
-        speed_table([tmp_path / "a.json"])
+    assert read_image(tmp_path / "out" / "figure4.png").std() > 5
+    file.write_text('{"results": {}}')
+    assert main(words) == 2
+    assert "no result of benchmarks/speed.py" in capsys.readouterr().err
+    assert "not measured" in speed_table(None)
 
 
 def test_damaged_reports_are_refused(tmp_path, capsys):
