@@ -1,5 +1,5 @@
 """Claim: with a camera ten times faster than the network, results are at most two network times
-old (p95), memory stays flat, and every image is accounted for.
+old (p95 of either), memory stays flat, and every image is accounted for.
 
 The node runs as a process of its own with a network of random weights; this process is the camera
 and the listener, and times each result from the stamp of its image to its arrival.
@@ -94,7 +94,7 @@ def measure(robot: Robot, pid: int) -> dict[str, object]:
         memory.append(resident_mib(pid))
     latencies = list(robot.latencies)
     robot.run(2.0, rate=1e-3)  # the last diagnostics
-    network = float(robot.values["network p50 (s)"])
+    network, network_p95 = (float(robot.values[f"network {p} (s)"]) for p in ("p50", "p95"))
     p50, p95 = np.percentile(latencies, [50, 95])
     counted = {key: int(robot.values[f"images {key}"]) - int(before[f"images {key}"])
                for key in ("received", "answered", "dropped", "refused")}  # fmt: skip
@@ -102,12 +102,14 @@ def measure(robot: Robot, pid: int) -> dict[str, object]:
         "image": f"{WIDTH}x{HEIGHT}",
         "people": float(np.mean(robot.people)),
         "network_p50_s": network,
+        "network_p95_s": network_p95,
         "camera_rate_per_s": round(rate, 1),
         "sent": sent,
         **counted,
         "latency_p50_s": round(p50, 4),
         "latency_p95_s": round(p95, 4),
-        "latency_p95_in_network_times": round(p95 / network, 2),
+        "latency_p50_in_network_p50": round(p50 / network, 2),
+        "latency_p95_in_network_p95": round(p95 / network_p95, 2),
         "claim_network_times": CLAIM_NETWORK_TIMES,
         "memory_mib": memory,
     }

@@ -18,7 +18,7 @@ from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from romp_core.errors import RompError
+from romp_core.errors import ImageError
 from ros2_romp.client import PeopleDecoder
 from ros2_romp.image_decoding import to_bgr
 from ros2_romp.image_player import positive, stop_on_signals
@@ -44,7 +44,6 @@ class PeopleRecorder(Node):
     def __init__(self, recording: Recording, topics: str):
         super().__init__("people_recorder", start_parameter_services=False)
         self.recording = recording
-        self.refused: list[str] = []
         self._decode = PeopleDecoder(with_vertices=False)
         listen = self.create_subscription
         listen(SmplPersonArray, f"{topics}/people", self._on_people, QUEUE_DEPTH)
@@ -73,8 +72,7 @@ class PeopleRecorder(Node):
         self.last_news = self._now()
         try:
             self.recording.add_overlay(to_bgr(message), _seconds(message.header))
-        except RompError as error:
-            self.refused.append(str(error))
+        except ImageError as error:
             self.get_logger().warning(f"overlay left out: {error}", throttle_duration_sec=1.0)
 
     def _on_body(self, message: BodyModel) -> None:

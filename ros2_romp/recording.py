@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 
+import cv2
 import numpy as np
 
 from romp_core import People
@@ -55,6 +56,7 @@ class Recording:
     def __post_init__(self):
         self.folder.mkdir(parents=True, exist_ok=True)
         self._video: VideoWriter | None = None
+        self._video_size = (0, 0)
         self._video_start = 0.0
         self._video_frames = 0
         self._jsonl = None
@@ -86,19 +88,20 @@ class Recording:
     def add_overlay(self, picture: np.ndarray, seconds: float) -> None:
         """Append an overlay, (H, W, 3) uint8 BGR, with its stamp in seconds.
 
-        Raises:
-            ImageError: its size differs from that of the first one.
+        The first one gives the video its size; one of another size is fitted into that.
         """
         if self._video is None:
             self._video = VideoWriter(self.folder / "overlay.mp4", self.fps)
+            self._video_size = picture.shape[:2]
             self._video_start = seconds
+        fitted = _fit(picture, *self._video_size)
         due = round((seconds - self._video_start) * self.fps) + 1
         repeats = due - self._video_frames
         if not 0 <= repeats <= LONGEST_STILL * self.fps:  # a pause, or the clock was set
             self._video_start = seconds - self._video_frames / self.fps
             repeats = 1
         for _ in range(repeats):
-            self._video.write(picture)
+            self._video.write(fitted)
         self._video_frames += repeats
         self.overlays += 1
         count = self._counts.get(seconds, 0)
@@ -136,6 +139,18 @@ class Recording:
             p50, p95 = np.percentile([arrival.latency for arrival in self.arrivals], [50, 95])
             summary["latency_p50_s"], summary["latency_p95_s"] = round(p50, 4), round(p95, 4)
         return summary
+
+
+def _fit(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A picture as large as it fits into (height, width), black around it."""
+    scale = min(height / picture.shape[0], width / picture.shape[1])
+    size = max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale))
+    if size == picture.shape[1::-1] == (width, height):
+        return picture
+    framed = np.zeros((height, width, 3), np.uint8)
+    top, left = (height - size[1]) // 2, (width - size[0]) // 2
+    framed[top : top + size[1], left : left + size[0]] = cv2.resize(picture, size)
+    return framed
 
 
 def _json_fields(people: People) -> list[str]:

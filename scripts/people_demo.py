@@ -13,23 +13,27 @@ from pathlib import Path
 
 from domain_coordinator import domain_id
 
+from romp_core.checkpoints import read_checkpoint
+from romp_core.errors import RompError
+
 OUT = Path(__file__).resolve().parents[1] / "out" / "demo"
 QUIET_SECONDS = 10
 """Without news for so long, the recorder takes the clip for finished."""
 
 
-def start(module: str, *arguments: str | Path) -> subprocess.Popen:
+def start(module: str, *arguments: object) -> subprocess.Popen:
     """A module of the package as a process of its own."""
     return subprocess.Popen([sys.executable, "-m", f"ros2_romp.{module}", *map(str, arguments)])
 
 
-def run(source: Path, weights: str, body: str, out: Path) -> int:
-    """Play a source through the node into a recording; returns the recorder's exit status."""
-    parameters = {"model": weights, "body_model": body}
+def run(options: argparse.Namespace) -> int:
+    """Play the source through the node into a recording; returns the recorder's exit status."""
+    parameters = {"model": options.weights, "body_model": options.body}
     settings = [word for item in parameters.items() for word in ("-p", "{}:={}".format(*item))]
-    recorder = start("people_recorder", out, "--quiet", QUIET_SECONDS)
+    recorder = start("people_recorder", options.out, "--quiet", QUIET_SECONDS)
     node = start("romp_node", "--ros-args", *settings)
-    player = start("image_player", source, "--wait-for-subscriber")
+    rate = ["--rate", options.rate] if options.rate else []
+    player = start("image_player", options.source, "--wait-for-subscriber", *rate)
     try:
         if player.wait():
             recorder.send_signal(signal.SIGINT)
@@ -47,12 +51,18 @@ def main() -> int:
     parser.add_argument("--source", type=Path, required=True, help="image, folder, video or bag")
     parser.add_argument("--weights", default="open", help="network weights (default: open)")
     parser.add_argument("--body", default="open", help="body (default: open)")
+    parser.add_argument("--rate", type=float, help="images per second (default: the source's)")
     parser.add_argument("--out", type=Path, default=OUT, help="folder to write to")
     options = parser.parse_args()
+    try:
+        read_checkpoint(options.weights)  # the node would wait for better ones
+    except (RompError, FileNotFoundError) as error:
+        print(f"people_demo: {error}", file=sys.stderr)
+        return 2
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     with domain_id() as own_domain:
         os.environ["ROS_DOMAIN_ID"] = str(own_domain)
-        status = run(options.source, options.weights, options.body, options.out)
+        status = run(options)
     print(f"picture: {options.out / 'overlay.png'}")
     return status
 

@@ -103,6 +103,17 @@ def test_video_runs_as_the_stamps_say(tmp_path, stamps, frames):
     assert frames_of(tmp_path / "overlay.mp4") == frames
 
 
+def test_overlays_of_other_sizes_are_fitted_into_the_video(tmp_path):
+    recording = Recording(tmp_path, fps=10.0)
+    recording.add_overlay(np.zeros((64, 96, 3), np.uint8), 0.0)
+    recording.add_overlay(np.full((64, 32, 3), 255, np.uint8), 0.1)
+    recording.close()
+    _, (_, second) = open_media(tmp_path / "overlay.mp4")
+    assert second.shape == (64, 96, 3)
+    assert second[:, 36:60].min() > 200
+    assert second[:, [0, 28, 68, 95]].max() < 60
+
+
 def test_picture_is_the_last_with_most_people(tmp_path):
     recording = Recording(tmp_path)
     for number, count in enumerate([1, 2, 2, 0]):
