@@ -139,7 +139,12 @@ def _rows(
 
 
 def _draw(evaluator: Evaluator, folder: Path, indices: Iterable[int]) -> None:
-    """Pictures with their results, named by their place in the list and their number."""
+    """Pictures with their results, named by their place in the list and their number.
+
+    Those of an earlier evaluation in the same folder are removed.
+    """
+    for earlier in folder.glob("[0-9][0-9]-*.jpg"):
+        earlier.unlink()
     renderer = None
     for place, index in enumerate(indices):
         if renderer is None:

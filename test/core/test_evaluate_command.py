@@ -138,6 +138,9 @@ def test_overlays_and_worst_cases_are_drawn(model, photographs, tmp_path):
     assert main([*options(photographs, out, *more), *model]) == 0
     assert len(list((out / "overlays").iterdir())) == 1
     drawn = sorted((out / "worst").iterdir())
+    assert main([*options(photographs, out), *model]) == 0
+    assert not list((out / "overlays").iterdir())  # they would be of another evaluation
+    assert main([*options(photographs, out, *more), *model]) == 0
     assert len(drawn) == 2
     assert read_image(drawn[0]).shape == (1000, 833, 3)
 
