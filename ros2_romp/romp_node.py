@@ -159,10 +159,10 @@ class RompNode(LifecycleNode):
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the node until SIGINT or SIGTERM; ends the process with status 0."""
-    # rclpy's own handlers wake the executor and then call these, which also end the loading of a
-    # model.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # rclpy's own handlers wake the executor and then call this one, which also ends the loading of
+    # a model.
+    signal.signal(signal.SIGINT, interrupt_once)
+    signal.signal(signal.SIGTERM, interrupt_once)
     rclpy.init(args=sys.argv if arguments is None else ["romp_node", *arguments])
     node = None
     try:
@@ -182,6 +182,13 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
+
+
+def interrupt_once(*_: object) -> None:
+    """Signal handler; `ros2 launch` may send a second signal, which must not disturb the end."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)  # Python complains where SIG_IGN meets a signal
+    raise KeyboardInterrupt
 
 
 def spin(node: RompNode, executor: SingleThreadedExecutor) -> None:

@@ -390,10 +390,12 @@ def test_model_that_cannot_be_loaded_is_an_error_and_can_be_mended(
     driver.wait_for_status("model", lambda s, _: s.level == DiagnosticStatus.OK)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signal_ends_the_node_cleanly(start_node, drive, number):
+@pytest.mark.parametrize("numbers", [[signal.SIGINT] * 2, [signal.SIGTERM, signal.SIGINT]])
+def test_signals_end_the_node_cleanly(start_node, drive, numbers):
+    """`ros2 launch` sends a second signal where Ctrl-C has sent the first."""
     process = start_node()
     drive().ask()
-    process.send_signal(number)
+    for number in numbers:
+        process.send_signal(number)
     output = finish(process)
     assert "Traceback" not in output
