@@ -2,11 +2,13 @@
 
 import threading
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from romp_core import People
 from romp_core.checkpoints import body_family, write_checkpoint
@@ -19,6 +21,8 @@ from ros2_romp.parameters import FIELDS, Settings, refusal, rule_of
 from ros2_romp.predictor import PredictionError, Predictor
 from ros2_romp.statistics import RATE_WINDOW, Statistics
 from ros2_romp.worker import Worker
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 # Worker
 
@@ -108,6 +112,17 @@ def test_numbers_outside_of_the_range_are_refused(name):
 )
 def test_values_that_make_no_sense_are_refused(name, value, reason):
     assert reason in refusal(name, value)
+
+
+def test_parameter_file_explains_all_parameters_with_their_defaults():
+    text = (REPOSITORY / "config" / "romp.yaml").read_text()
+    listed = yaml.safe_load(text)["/**"]["ros__parameters"]
+    defaults = {name: list(value) if isinstance(value, tuple) else value
+                for name, value in vars(Settings()).items()}  # fmt: skip
+    assert listed == defaults
+    for name in FIELDS:  # the comment above each says whether it may change while the node runs
+        lines = text[: text.index(f"\n    {name}:")].splitlines()
+        assert lines[-1].rstrip().endswith("live") == rule_of(name).live
 
 
 @pytest.mark.parametrize("names", [("",), ("front", "rear"), ("", "rear"), ("robot/front",)])

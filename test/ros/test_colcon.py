@@ -39,7 +39,7 @@ def in_workspace(workspace: Path, *command: str | Path) -> str:
     return result.stdout
 
 
-@pytest.mark.parametrize("executable", ["image_player", "romp-core"])
+@pytest.mark.parametrize("executable", ["image_player", "people_recorder", "romp-core"])
 def test_executable_prints_its_help(workspace, executable):
     program = workspace / "install/ros2_romp/lib/ros2_romp" / executable
     assert "usage: " in in_workspace(workspace, program, "--help")

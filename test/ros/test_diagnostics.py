@@ -1,0 +1,70 @@
+"""When a camera's state is a warning or an error."""
+
+from dataclasses import replace
+
+import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
+
+from ros2_romp.diagnostics import SILENCE_LIMIT, camera_status, judge_camera
+from ros2_romp.statistics import Latency, Report
+
+GOOD = Report(
+    received=100,
+    answered=95,
+    dropped=5,
+    stale=0,
+    refused=0,
+    failed=0,
+    last_refusal="",
+    input_rate=10.0,
+    output_rate=9.5,
+    latency=Latency(0.1, 0.2),
+    network=Latency(0.05, 0.06),
+    people=3,
+    silence=0.1,
+    failure="",
+    calibration_problem="",
+)
+OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
+
+
+@pytest.mark.parametrize(
+    ("changes", "level", "text"),
+    [
+        ({}, OK, "3 people, 9.5 images/s"),
+        ({"silence": None, "received": 0}, WARN, "no image has come on /front/image"),
+        ({"calibration_problem": "no camera_info"}, WARN, "no camera_info"),
+        ({"output_rate": 4.9}, WARN, "slow: 4.9 of 10.0 images/s"),
+        ({"output_rate": 5.1}, OK, "images/s"),
+        ({"silence": SILENCE_LIMIT + 1}, ERROR, "no image on /front/image for 6 s"),
+        ({"failure": "out of memory"}, ERROR, "model failed: out of memory"),
+        ({"failure": "out of memory", "calibration_problem": "no K"}, ERROR, "out of memory"),
+        ({"refused": 7, "last_refusal": "damaged"}, OK, "3 people"),
+    ],
+)
+def test_worst_news_decide(changes, level, text):
+    found, message = judge_camera(replace(GOOD, **changes), "/front/image")
+    assert found == level
+    assert text in message
+
+
+def test_values_name_every_count_and_time():
+    report = replace(GOOD, refused=7, last_refusal="damaged")
+    status = camera_status("romp: camera front", report, "/front/image")
+    values = {pair.key: pair.value for pair in status.values}
+    assert values == {
+        "input rate (1/s)": "10.00",
+        "output rate (1/s)": "9.50",
+        "people": "3",
+        "images received": "100",
+        "images answered": "95",
+        "images dropped": "5",
+        "images too old": "0",
+        "images refused": "7",
+        "images failed": "0",
+        "last refusal": "damaged",
+        "latency p50 (s)": "0.1000",
+        "latency p95 (s)": "0.2000",
+        "network p50 (s)": "0.0500",
+        "network p95 (s)": "0.0600",
+    }
