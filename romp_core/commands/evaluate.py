@@ -143,7 +143,7 @@ def _draw(evaluator: Evaluator, folder: Path, indices: Iterable[int]) -> None:
 
     Those of an earlier evaluation in the same folder are removed.
     """
-    for earlier in folder.glob("[0-9][0-9]-*.jpg"):
+    for earlier in folder.glob("[0-9]*-[0-9]*.jpg"):
         earlier.unlink()
     renderer = None
     for place, index in enumerate(indices):
