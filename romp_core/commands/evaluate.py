@@ -85,20 +85,16 @@ def evaluate(
         "count": count,
     }
 
-    def run(predictor: Romp, folder: Path) -> tuple[Evaluator, list[PictureResult]]:
-        evaluator = Evaluator(
-            predictor,
-            datasets,
-            evaluation.protocol,
-            count=count,
-            batch=batch,
-            part=processes.part,
-        )
-        store = ResultStore(folder, settings, processes.rank)
-        return evaluator, _results(evaluator, store, processes, resume)
-
-    evaluator, results = run(romp, out)
-    half_results = run(in_half_precision(romp), out / "half")[1] if half else None
+    evaluator = Evaluator(
+        romp, datasets, evaluation.protocol, count=count, batch=batch, part=processes.part
+    )
+    store = ResultStore(out, settings, processes.rank)
+    results = _results(evaluator, store, processes, resume)
+    half_results = None
+    if half:
+        other = evaluator.with_predictor(in_half_precision(romp))
+        store = ResultStore(out / "half", settings, processes.rank)
+        half_results = _results(other, store, processes, resume)
     unreadable = processes.gather(evaluator.unreadable)
     processes.close()
     if processes.rank > 0:

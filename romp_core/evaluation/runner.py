@@ -1,5 +1,6 @@
 """Running a network over data sets, in batches."""
 
+import copy
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -99,6 +100,12 @@ class Evaluator:
         self._reader = ThreadPoolExecutor(1)
         self._rank, processes = part
         self._jobs = _spread(len(self.pictures), count)[self._rank :: processes]
+
+    def with_predictor(self, predictor: Predictor) -> "Evaluator":
+        """The same evaluation of another network with the same body."""
+        other = copy.copy(self)
+        other.predictor, other.unreadable = predictor, []
+        return other
 
     def __len__(self) -> int:
         """Number of pictures of this process."""
