@@ -138,6 +138,7 @@ def write_checkpoint(
         partial,
         {_METADATA_KEY: json.dumps(description)},
     )
+    partial.chmod(0o644)  # safetensors makes files that only their owner can read
     partial.replace(path)
 
 
