@@ -14,8 +14,10 @@ from ros2_romp.cdr import CdrError, CdrReader
 
 try:
     from cv_bridge import CvBridge
+    from cv_bridge import CvBridgeError as ConversionError
 except ImportError:
     CvBridge = None
+    from rosbags.image import ImageError as ConversionError
     from rosbags.image import image_to_cvimage
 
 MAX_PIXELS = 1 << 27
@@ -126,10 +128,10 @@ def _convert(image: ImageFields) -> np.ndarray:
         if encoding in _PLANAR:
             return cv2.cvtColor(_rows(image, 1, 1.5), _PLANAR[encoding])
         return _tight_to_bgr(_Tight.of(image, encoding))
-    except cv2.error as error:  # for example, half a pair of columns
+    except (cv2.error, ConversionError) as error:  # for example, half a pair of columns
         raise ImageError(
             f"{image.width}x{image.height} pixels of {image.encoding} cannot be converted to "
-            f"bgr8: {error.err or error}"
+            f"bgr8: {getattr(error, 'err', error)}"
         ) from error
 
 

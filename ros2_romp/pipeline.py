@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import rclpy
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
+from romp_core import People
 from romp_core.errors import RendererError
 from romp_core.render.overlay import Renderer
 from ros2_romp.camera import Camera, Frame
@@ -46,15 +47,14 @@ class Pipeline:
             messages: by the camera's name.
         """
         settings = self._settings()
-        batch = []
-        for name, message in messages.items():
-            frame = self._cameras[name].unpack(message, settings)
-            if frame is not None:
-                batch.append((self._cameras[name], frame))
-        if not batch:
-            return
+        batch: list[tuple[Camera, Frame]] = []
         try:
-            self._answer(batch, settings)
+            for name, message in messages.items():
+                frame = self._cameras[name].unpack(message, settings)
+                if frame is not None:
+                    batch.append((self._cameras[name], frame))
+            if batch:
+                self._answer(batch, settings)
         except Exception as error:  # whatever it is, the next image gets its chance
             if not rclpy.ok():  # nobody is there any more to publish to, or to tell
                 return
@@ -77,7 +77,7 @@ class Pipeline:
                 self._publish_overlay(camera, frame, people)
             camera.count_answer(frame, len(people), prediction.seconds)
 
-    def _publish_overlay(self, camera, frame, people) -> None:
+    def _publish_overlay(self, camera: Camera, frame: Frame, people: People) -> None:
         faces = self._predictor.romp.body.faces
         try:
             if self._renderer is None:
