@@ -33,11 +33,15 @@ def make_optimizer(
         )
     if schedule.decay not in ("cosine", "constant"):
         raise ConfigError(f"decay is {schedule.decay!r}; expected cosine or constant")
+    for name, parameter in network.named_parameters():
+        if name.startswith(schedule.frozen):
+            parameter.requires_grad_(False)
     pretrained, fresh = _split(network)
     fresh += list(extra.parameters()) if extra is not None else []
     groups = [{"params": fresh, "lr": schedule.learning_rate}]
-    for parameter in pretrained:
-        parameter.requires_grad_(schedule.backbone_rate > 0)
+    if schedule.backbone_rate == 0:
+        for parameter in pretrained:
+            parameter.requires_grad_(False)
     if schedule.backbone_rate > 0:
         rate = schedule.learning_rate * schedule.backbone_rate
         groups.append({"params": pretrained, "lr": rate})
@@ -60,12 +64,11 @@ def make_optimizer(
 
 
 def _split(network: RompNetwork) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """Parameters that may be pretrained, and the others."""
+    """Parameters that learn: those that may be pretrained, and the others."""
     pretrained, fresh = [], []
-    for name, parameter in network.backbone.named_parameters():
-        (fresh if name.startswith(_FRESH) else pretrained).append(parameter)
-    return pretrained, fresh + [
-        parameter
-        for name, parameter in network.named_parameters()
-        if not name.startswith("backbone.")
-    ]
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            layer = name.removeprefix("backbone.")
+            is_pretrained = layer != name and not layer.startswith(_FRESH)
+            (pretrained if is_pretrained else fresh).append(parameter)
+    return pretrained, fresh

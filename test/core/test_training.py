@@ -182,6 +182,22 @@ def test_a_loss_that_is_not_finite_stops_and_saves(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_frozen_layers_do_not_learn(tmp_path):
+    from romp_core.training.run import make_network
+    from romp_core.training.schedule import make_optimizer
+
+    config = tiny(
+        tmp_path, "schedule.frozen=[final_layers.1, backbone.layer]", "schedule.backbone_rate=0.5"
+    )
+    network = make_network(config)
+    groups = make_optimizer(network, config.schedule)["optimizer"].param_groups
+    learning = {id(parameter) for group in groups for parameter in group["params"]}
+    for name, parameter in network.named_parameters():
+        frozen = name.startswith(("final_layers.1", "backbone.layer"))
+        assert parameter.requires_grad != frozen, name
+        assert (id(parameter) in learning) != frozen, name
+
+
 def test_pretraining_gives_weights_to_start_from(tmp_path):
     config = tiny(
         tmp_path / "a", "task=pretraining", "data.0.options.dense=true", "schedule.epochs=1"
