@@ -13,7 +13,6 @@ import pytest
 import torch
 import yaml
 
-from romp_core.checkpoints import read_checkpoint
 from romp_core.cli import main
 from romp_core.errors import CheckpointError, ConfigError, TrainingError
 from romp_core.network import NetworkConfig, build_network
@@ -125,51 +124,56 @@ def run(config, **options):
     return train(config, **options)
 
 
-def state(config) -> dict:
-    path = config.output / "checkpoints" / "last.ckpt"
+def state(output: Path) -> dict:
+    path = output / "checkpoints" / "last.ckpt"
     return torch.load(path, map_location="cpu", weights_only=False)
 
 
-@pytest.mark.filterwarnings("ignore")
+RUN = """
+import os, sys
+from lightning.pytorch.callbacks import Callback
+from romp_core.training import run
+from romp_core.training.config import read_config
+
+class Kill(Callback):
+    def on_train_epoch_start(self, trainer, module):
+        if trainer.current_epoch == 1:
+            os._exit(9)
+
+configuration, output, what = sys.argv[1:]
+if what == "killed":
+    make = run.make_trainer
+    def make_trainer(*arguments):
+        trainer = make(*arguments)
+        trainer.callbacks.append(Kill())
+        return trainer
+    run.make_trainer = make_trainer
+run.train(read_config(configuration, [f"output={output}"]), resume=what == "resumed")
+"""
+
+
 def test_a_killed_run_that_resumes_ends_where_an_unbroken_one_does(tmp_path):
     """Must show: killed and resumed continues the same curve; here to the last weight."""
-    whole = tiny(tmp_path / "whole")
-    weights = run(whole)
-    assert read_checkpoint(weights).build() is not None
-    first = tiny(tmp_path / "parts", "schedule.epochs=2")
-    killed = Interrupted(first)
-    killed.run()
-    run(first, resume=True)
-    expected, found = state(whole), state(first)
-    assert found["global_step"] == expected["global_step"] == 4
-    for key, value in expected["current_model_state"].items():
-        torch.testing.assert_close(found["current_model_state"][key], value)
-    for key, value in expected["state_dict"].items():  # the averaged weights
-        torch.testing.assert_close(found["state_dict"][key], value)
-
-
-class Interrupted:
-    """A run that is killed after its first epoch's checkpoint."""
-
-    def __init__(self, config):
-        self.config = config
-
-    def run(self):
-        code = (
-            "import os; from romp_core.training import run;"
-            "from romp_core.training.config import read_config;"
-            "from lightning.pytorch.callbacks import Callback\n"
-            "class Kill(Callback):\n"
-            "    def on_train_epoch_start(self, trainer, module):\n"
-            "        if trainer.current_epoch == 1: os._exit(9)\n"
-            "make = run.make_trainer\n"
-            "def with_kill(*a):\n"
-            "    trainer = make(*a); trainer.callbacks.append(Kill()); return trainer\n"
-            "run.make_trainer = with_kill\n"
-            f"run.train(read_config({str(TINY)!r}, ['output={self.config.output}']))\n"
+    # One thread each: sums in another order would grow into other weights.
+    environment = dict(os.environ, PYTHONPATH=str(CONFIGS.parents[1]), OMP_NUM_THREADS="1")
+    for what, folder, expected in (
+        ("whole", "whole", 0),
+        ("killed", "parts", 9),
+        ("resumed", "parts", 0),
+    ):
+        ended = subprocess.run(
+            [sys.executable, "-c", RUN, str(TINY), str(tmp_path / folder), what],
+            capture_output=True,
+            env=environment,
+            check=False,
         )
-        ended = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
-        assert ended.returncode == 9, ended.stderr.decode()[-2000:]
+        assert ended.returncode == expected, ended.stderr.decode()[-2000:]
+    whole, parts = (state(tmp_path / folder) for folder in ("whole", "parts"))
+    assert parts["global_step"] == whole["global_step"] == 4
+    # What learns, and the averaged weights.
+    for kind in ("current_model_state", "state_dict"):
+        for key, value in whole[kind].items():
+            torch.testing.assert_close(parts[kind][key], value, msg=key)
 
 
 @pytest.mark.filterwarnings("ignore")
