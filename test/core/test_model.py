@@ -9,8 +9,8 @@ import torch
 
 from romp_core import People, Romp, load
 from romp_core.body import write_body
-from romp_core.checkpoints import OPEN_WEIGHTS, write_checkpoint
-from romp_core.errors import CheckpointError, ConfigError, ImageError
+from romp_core.checkpoints import write_checkpoint
+from romp_core.errors import ConfigError, ImageError
 from romp_core.geometry.cameras import intrinsics_from_fov
 from romp_core.preprocessing import letterbox_batch, letterbox_on_device
 
@@ -219,14 +219,6 @@ def test_absent_devices_runtimes_and_files_are_named(tmp_path):
 def test_cuda_without_a_gpu_is_named():
     with pytest.raises(ConfigError, match="'cuda' cannot be used"):
         load(device="cuda")
-
-
-def test_open_weights_are_there_or_their_absence_is_said():
-    if OPEN_WEIGHTS.is_file():
-        assert len(load("open", device="cpu").predict(photo(64, 64))) >= 0
-    else:
-        with pytest.raises(CheckpointError, match="give the path"):
-            load("open", device="cpu")
 
 
 def test_photos_run(romp, shared):
