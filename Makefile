@@ -58,5 +58,6 @@ $(VENV)/.dependencies-$(ROS): $(VENV)/.build-tools-$(ROS) pyproject.toml
 	touch $@
 
 $(VENV)/.installed-$(ROS): $(VENV)/.dependencies-$(ROS) $(SOURCES)
+	rm -f $(VENV)/.installed-*
 	$(PIP) --no-build-isolation --no-deps .
 	touch $@

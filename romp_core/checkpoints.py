@@ -8,6 +8,7 @@ are read with `weights_only=True`, which runs no code of theirs.
 
 import json
 import pickle
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -169,7 +170,9 @@ def _read_own(path: Path) -> Checkpoint:
                 f"{path} has format {description['format']}; this version reads {_FORMAT}"
             )
         config = NetworkConfig(**description["network"])
-        root_align, body = bool(description["root_align"]), str(description["body"])
+        root_align, body = description["root_align"], str(description["body"])
+        if not isinstance(root_align, bool):
+            raise TypeError(f"root_align is {root_align!r}; expected true or false")
     except (json.JSONDecodeError, KeyError, TypeError, ConfigError) as error:
         raise CheckpointError(f"{path}: its description cannot be used: {error}") from error
     return Checkpoint(config, _as_float32(state), root_align, body)
@@ -188,9 +191,16 @@ def _read_published(path: Path) -> Checkpoint:
             f"{path} is damaged or no weights file ({type(error).__name__}: {error})"
         ) from error
     state = _tensors(content, path)
+    of_training = any(key.startswith("module.") for key in state)
     state = {key.removeprefix("module."): value for key, value in state.items()}
     state = {key: value for key, value in state.items() if not key.startswith(_FOREIGN_PREFIXES)}
     backbone = _published_backbone(state, path)
+    if of_training and backbone == "hrnet32":
+        warnings.warn(
+            f"{path} does not say whether its HRNet-32 subtracts the body's root; assuming that "
+            "it does not, as the released one. For one that you trained, set root_align",
+            stacklevel=3,
+        )
     # The released HRNet-32 was trained without subtracting the root, ResNet-50 with.
     return Checkpoint(
         NetworkConfig(backbone),
@@ -207,11 +217,16 @@ def _tensors(content: Any, path: Path) -> dict[str, Tensor]:
             if isinstance(content.get(key), Mapping):
                 content = content[key]
         if content and all(
-            isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()
+            isinstance(key, str)
+            and isinstance(value, Tensor)
+            and value.layout == torch.strided
+            and not value.is_quantized
+            for key, value in content.items()
         ):
             return dict(content)
     raise CheckpointError(
-        f"{path} holds a {type(content).__name__} that is no state dict; expected tensors by name"
+        f"{path} holds a {type(content).__name__} that is no state dict; expected dense tensors "
+        "by name"
     )
 
 
@@ -249,11 +264,17 @@ def _check_state(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) ->
         for key in expected
         if key in found and found[key].shape != expected[key].shape
     ]
+    mistyped = [
+        f"{key} {found[key].dtype} instead of {expected[key].dtype}"
+        for key in expected
+        if key in found and found[key].is_floating_point() != expected[key].is_floating_point()
+    ]
     broken = [key for key, value in found.items() if not torch.isfinite(value).all()]
     for label, keys in (
         ("missing", missing),
         ("unexpected", unexpected),
         ("of another shape", misshaped),
+        ("of another type", mistyped),
         ("NaN or infinite", broken),
     ):
         if keys:

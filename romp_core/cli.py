@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0 if asked else 2
     try:
         _run(name, words[len(name.split()) :])
-    except (RompError, FileNotFoundError, IsADirectoryError, PermissionError) as error:
+    except (RompError, OSError) as error:
         print(f"romp-core {name}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -65,6 +65,7 @@ def _spell_out(words: Sequence[str], command: Callable[..., None]) -> list[str]:
     `--overlay=false`, and an option that takes a list may be given once per entry.
     """
     types = get_type_hints(command)
+    switches = {name for name, kind in types.items() if kind is bool or bool in get_args(kind)}
     lists: dict[str, list[str]] = {}
     spelled: list[str] = []
     pending = list(words)
@@ -76,10 +77,10 @@ def _spell_out(words: Sequence[str], command: Callable[..., None]) -> list[str]:
             spelled.append(word)
         elif get_args(types.get(key)) and list[str] in get_args(types[key]):
             lists.setdefault(key, []).append(value if equals or not pending else pending.pop(0))
-        elif types.get(key) is bool and not equals:
-            said = pending.pop(0) if pending and pending[0] in ("true", "false") else "true"
-            spelled.append(f"--{key}={said}")
-        elif key.startswith("no_") and types.get(key[3:]) is bool:
+        elif key in switches and not equals:
+            said = pending and pending[0].lower() in ("true", "false")
+            spelled.append(f"--{key}={pending.pop(0).lower() if said else 'true'}")
+        elif key.startswith("no_") and key[3:] in switches:
             spelled.append(f"--{key[3:]}=false")
         else:
             spelled.append(f"--{key}{equals}{value}")

@@ -1,5 +1,6 @@
 """Romp: from images to people."""
 
+import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,6 +65,7 @@ class Romp:
         max_people: int = 64,
         horizontal_fov_deg: float = 60.0,
     ):
+        _check_options(center_threshold, max_people, horizontal_fov_deg)
         self.device = _usable_device(device)
         self.network = network.to(self.device).eval()
         self.decoder = MeshDecoder(body, root_align=root_align, use_betas=use_betas)
@@ -134,7 +136,7 @@ class Romp:
             else checked_intrinsics(matrix)
             for image, matrix in zip(images, intrinsics, strict=True)
         ]
-        if not images:
+        if len(images) == 0:
             return []
         size = self.network.config.input_size
         with torch.inference_mode():
@@ -229,8 +231,9 @@ def load(
     Raises:
         FileNotFoundError: no such file.
         CheckpointError, BodyFileError: a file that is damaged or something else.
-        ConfigError: a device or runtime that is not there.
+        ConfigError: a device or runtime that is not there, or a number out of range.
     """
+    _check_options(center_threshold, max_people, horizontal_fov_deg)
     if runtime not in RUNTIMES:
         raise ConfigError(f"runtime is {runtime!r}; expected one of {', '.join(RUNTIMES)}")
     if device is None:
@@ -255,6 +258,17 @@ def load(
         max_people=max_people,
         horizontal_fov_deg=horizontal_fov_deg,
     )
+
+
+def _check_options(threshold: float, max_people: int, horizontal_fov_deg: float) -> None:
+    if not math.isfinite(threshold):
+        raise ConfigError(f"center_threshold is {threshold}; expected a number, such as 0.2")
+    if max_people < 1:
+        raise ConfigError(f"max_people is {max_people}; expected at least 1")
+    if not 0 < horizontal_fov_deg < 180:
+        raise ConfigError(
+            f"horizontal_fov_deg is {horizontal_fov_deg}; expected more than 0 and less than 180"
+        )
 
 
 def _usable_device(device: str | torch.device) -> torch.device:

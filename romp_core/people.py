@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -127,8 +126,10 @@ class People:
             DataError: the file is damaged or holds something else.
         """
         path = Path(path)
+        if not path.is_file():
+            raise FileNotFoundError(f"{path} does not exist; expected a file of saved people")
         try:
             with np.load(path, allow_pickle=False) as stored:
                 return cls(**{name: stored[name] for name in _SHAPES})
-        except (KeyError, ValueError, EOFError, BadZipFile, AttributeError, TypeError) as error:
+        except Exception as error:  # damaged archives raise nearly anything
             raise DataError(f"{path} does not hold saved people: {error}") from error

@@ -34,7 +34,8 @@ def _peaks(center_map: Tensor) -> Tensor:
         return max_pool2d(values[:, None], PEAK_WINDOW, 1, PEAK_WINDOW // 2)[:, 0]
 
     highest = center_map == window_maximum(center_map)
-    # Of equal values in one window the first in reading order is the person.
+    # Of equal values in one window the first in reading order is the person. Of a chain of
+    # equal values, each in the next one's window, so is the first of them all.
     order = torch.arange(height * width, 0, -1, device=center_map.device)
     order = torch.where(highest, order.view(height, width).to(center_map.dtype), 0)
     return highest & (order == window_maximum(order))

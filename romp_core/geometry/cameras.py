@@ -49,19 +49,25 @@ def checked_intrinsics(matrix: np.ndarray) -> np.ndarray:
     """Intrinsics as (3, 3) float32.
 
     Raises:
-        ConfigError: another shape, numbers that are not finite, or no focal lengths.
+        ConfigError: another shape, numbers that are not finite, no focal lengths, or a last row
+            other than 0, 0, 1 (as of a transposed matrix).
     """
-    matrix = np.asarray(matrix, np.float32)
+    try:
+        found = np.asarray(matrix, np.float32)
+    except (TypeError, ValueError):
+        found = np.empty(0)
     if (
-        matrix.shape != (3, 3)
-        or not np.isfinite(matrix).all()
-        or (matrix.diagonal()[:2] <= 0).any()
+        found.shape != (3, 3)
+        or not np.isfinite(found).all()
+        or (found.diagonal()[:2] <= 0).any()
+        or not np.allclose(found[2], (0, 0, 1), atol=1e-3)
     ):
         raise ConfigError(
-            f"intrinsics are {matrix.tolist()}; expected a finite (3, 3) matrix with positive "
-            "focal lengths, or None where the camera is not calibrated"
+            f"intrinsics are {matrix!r}; expected a finite (3, 3) matrix [[fx, s, cx], "
+            "[0, fy, cy], [0, 0, 1]] with positive focal lengths, or None where the camera is "
+            "not calibrated"
         )
-    return matrix
+    return found
 
 
 def perspective_project(points: Tensor, intrinsics: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from romp_core.errors import ConfigError
 from romp_core.network.heads import append_coordinates, make_head
 from romp_core.network.hrnet import HRNet
 from romp_core.network.lifting import (
+    KEYPOINTS,
     KeypointLifting,
     keypoint_positions,
     refine_keypoints,
@@ -145,10 +146,10 @@ class RompNetwork(nn.Module):
         """Maps of a batch of images.
 
         Args:
-            images: (B, 3, S, S) floating point, RGB, 0..255, S a multiple of 64.
+            images: (B, 3, H, W) floating point, RGB, 0..255, H and W multiples of 64.
 
         Returns:
-            `Maps` with h = w = S / map_stride.
+            `Maps` with h = H / map_stride and w = W / map_stride.
 
         Raises:
             ValueError: another shape.
@@ -156,7 +157,7 @@ class RompNetwork(nn.Module):
         if (
             images.ndim != 4
             or images.shape[1] != 3
-            or any(size % SIZE_MULTIPLE for size in images.shape[2:])
+            or any(size == 0 or size % SIZE_MULTIPLE for size in images.shape[2:])
         ):
             raise ValueError(
                 f"images have shape {tuple(images.shape)}; expected (B, 3, S, S) "
@@ -197,7 +198,9 @@ class RompNetwork(nn.Module):
         positions = keypoint_positions(features[:, channels["keypoint_offsets"]] * OFFSET_UNIT)
         stride = self.config.map_stride // _FEATURE_STRIDE
         batch, height, width = positions.shape[:3]
-        grouped = positions.view(batch, height // stride, stride, width // stride, stride, -1, 2)
+        grouped = positions.view(
+            batch, height // stride, stride, width // stride, stride, KEYPOINTS, 2
+        )
         return refine_keypoints(grouped.mean((2, 4)), features[:, channels["keypoint_heatmaps"]])
 
 

@@ -69,6 +69,23 @@ def test_published_training_file(published, wrapper, tmp_path):
     assert equal(read_checkpoint(tmp_path / "trained.pkl").build().state_dict(), published)
 
 
+def test_root_alignment_that_a_file_does_not_say_is_said(tmp_path):
+    state = build_network(NetworkConfig("hrnet32")).state_dict()
+    torch.save({"module." + key: value for key, value in state.items()}, tmp_path / "mine.pkl")
+    with pytest.warns(UserWarning, match="set root_align"):
+        assert read_checkpoint(tmp_path / "mine.pkl").root_align is False
+
+
+def test_weights_of_another_type_are_refused(published, tmp_path):
+    state = dict(published) | {"final_layers.2.2.bias": torch.zeros(1, dtype=torch.int64)}
+    torch.save(state, tmp_path / "wrong.pkl")
+    with pytest.raises(CheckpointError, match=r"of another type: final_layers\.2\.2\.bias"):
+        read_checkpoint(tmp_path / "wrong.pkl").build()
+    torch.save({"sparse": torch.eye(3).to_sparse()}, tmp_path / "sparse.pkl")
+    with pytest.raises(CheckpointError, match="dense tensors"):
+        read_checkpoint(tmp_path / "sparse.pkl")
+
+
 def test_old_files_without_counters_load(published, tmp_path):
     old = {key: value for key, value in published.items() if "num_batches" not in key}
     torch.save(old, tmp_path / "old.pkl", _use_new_zipfile_serialization=False)

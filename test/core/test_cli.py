@@ -45,7 +45,7 @@ def command(source: str, max_people: int = 1, resume: bool = False, set: list[st
 
 def test_options_may_be_written_as_people_write_them():
     words = ["a.yaml", "--max-people", "3", "--resume", "--set", "a.b=c", "--set=d=[1]"]
-    words += ["--no-resume", "--resume", "false"]
+    words += ["--no-resume", "--resume", "False"]
     assert _spell_out(words, command) == [
         "a.yaml",
         "--max_people",

@@ -155,7 +155,17 @@ def test_what_is_no_image_is_named(romp, wrong, found):
 
 
 @pytest.mark.parametrize(
-    "wrong", [np.eye(4), np.zeros((3, 3)), np.full((3, 3), np.nan), np.diag([-1, 1, 1])], ids=str
+    "wrong",
+    [
+        np.eye(4),
+        np.zeros((3, 3)),
+        np.full((3, 3), np.nan),
+        np.diag([-1, 1, 1]),
+        intrinsics_from_fov(8, 8).T,
+        {},
+        "K",
+    ],
+    ids=str,
 )
 def test_wrong_intrinsics_are_named(romp, wrong):
     with pytest.raises(ValueError, match="expected a finite"):
@@ -221,9 +231,27 @@ def test_cuda_without_a_gpu_is_named():
         load(device="cuda")
 
 
-def test_photos_run(romp, shared):
+@pytest.mark.parametrize("size", [None, (57, 33), (480, 640), (4000, 3000)], ids=str)
+def test_photos_run_at_every_size(romp, shared, size):
     photos = sorted((shared / "samples").rglob("*.jpg"))
     assert photos
     for path in photos:
-        found = romp.predict(cv2.imread(str(path)))
+        image = cv2.imread(str(path))
+        found = romp.predict(image if size is None else cv2.resize(image, size))
         assert all(np.isfinite(value).all() for value in vars(found).values())
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"max_people": 0}, {"horizontal_fov_deg": 500}, {"center_threshold": np.nan}], ids=str
+)
+def test_options_out_of_range_are_named(light_network, small_body, wrong):
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        Romp(light_network, small_body, **wrong)
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        load("open", device="cpu", **wrong)
+
+
+def test_a_stack_of_images_is_a_batch(romp):
+    stack = np.stack([photo(64, 96), photo(64, 96, 1)])
+    for image, found in zip(stack, romp.predict_batch(stack), strict=True):
+        assert same(romp.predict(image), found, 2e-3)

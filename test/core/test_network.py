@@ -85,7 +85,12 @@ def test_coordinates_are_x_then_y_and_reach_the_borders():
     assert (extended[0, 5, 0] == extended[0, 5, 3]).all()
 
 
-@pytest.mark.parametrize("shape", [(1, 3, 100, 100), (3, 64, 64), (1, 4, 64, 64)])
+def test_empty_batches_give_empty_maps():
+    network = build_network(NetworkConfig("mobilenet", lifting=True))
+    assert network(torch.zeros(0, 3, 64, 64)).params_map.shape == (0, 145, 8, 8)
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 100, 100), (3, 64, 64), (1, 4, 64, 64), (1, 3, 0, 0)])
 def test_wrong_image_shapes_are_named(shape):
     with pytest.raises(ValueError, match="multiple of 64"):
         build_network(NetworkConfig("resnet18"))(torch.zeros(shape))
