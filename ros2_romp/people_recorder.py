@@ -132,11 +132,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0 when something was recorded, 2 when nothing came."""
     arguments = sys.argv if arguments is None else ["people_recorder", *arguments]
     options = parse_arguments(remove_ros_args(arguments)[1:])
+    stop = stop_on_signals()  # first of all: an early signal must end in a summary too
     recording = Recording(options.out, options.format, options.fps)
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     try:
         recorder = PeopleRecorder(recording, options.topics)
-        record(recorder, options, stop_on_signals())
+        record(recorder, options, stop)
         recorder.destroy_node()
     finally:
         rclpy.try_shutdown()
