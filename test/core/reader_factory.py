@@ -11,6 +11,10 @@ from romp_core.media import write_image
 
 HEIGHT, WIDTH = 120, 100
 
+LSP = (
+    "right_ankle right_knee right_hip left_hip left_knee left_ankle right_wrist right_elbow "
+    "right_shoulder left_shoulder left_elbow left_wrist neck head_top"
+)
 _MIDDLE = {
     "head_top": (50, 8), "nose": (50, 16), "jaw": (50, 20), "neck": (50, 25), "thorax": (50, 30),
     "spine": (50, 42), "pelvis": (50, 58),

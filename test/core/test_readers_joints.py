@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from reader_factory import HEIGHT, WIDTH, assert_same_person, limbs, pixels, write_picture
+from reader_factory import HEIGHT, LSP, WIDTH, assert_same_person, limbs, pixels, write_picture
 from scipy.io import savemat
 
 from romp_core.body.joints import JOINTS_71
@@ -13,10 +13,6 @@ from romp_core.data.readers.mpii import mpii_json
 from romp_core.data.sample import OCCLUDED, VISIBLE
 from romp_core.errors import DataError
 
-LSP = (
-    "right_ankle right_knee right_hip left_hip left_knee left_ankle right_wrist right_elbow "
-    "right_shoulder left_shoulder left_elbow left_wrist neck head_top"
-)
 MPII = (
     "right_ankle right_knee right_hip left_hip left_knee left_ankle pelvis thorax neck head_top "
     "right_wrist right_elbow right_shoulder left_shoulder left_elbow left_wrist"

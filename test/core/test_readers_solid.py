@@ -6,9 +6,9 @@ import shutil
 
 import numpy as np
 import pytest
-import torch
 from reader_factory import (
     HEIGHT,
+    LSP,
     PIXELS,
     WIDTH,
     assert_same_person,
@@ -19,14 +19,14 @@ from reader_factory import (
 )
 from scipy.io import savemat
 from scipy.spatial.transform import Rotation
-from three_dpw_factory import write_bodies, write_three_dpw
+from three_dpw_factory import write_bodies
 
 from romp_core.body.joints import JOINTS_71
 from romp_core.data.readers import open_data_set
 from romp_core.data.readers.mpi_inf_3dhp import mpi_inf_3dhp_npz
-from romp_core.data.sample import OCCLUDED, VISIBLE
-from romp_core.errors import ConfigError, DataError, ImageError
-from romp_core.media import VideoWriter, read_image
+from romp_core.data.sample import OCCLUDED
+from romp_core.errors import DataError, ImageError
+from romp_core.media import VideoWriter
 
 H36M = (
     "pelvis right_hip right_knee right_ankle left_hip left_knee left_ankle spine neck jaw head_top "
@@ -40,10 +40,6 @@ PANOPTIC = (
     "neck nose pelvis left_shoulder left_elbow left_wrist left_hip left_knee left_ankle "
     "right_shoulder right_elbow right_wrist right_hip right_knee right_ankle left_eye left_ear "
     "right_eye right_ear"
-)
-LSP = (
-    "right_ankle right_knee right_hip left_hip left_knee left_ankle right_wrist right_elbow "
-    "right_shoulder left_shoulder left_elbow left_wrist neck head_top"
 )
 SMPL = (
     "pelvis left_hip right_hip spine left_knee right_knee spine left_ankle right_ankle spine "
@@ -383,129 +379,6 @@ def test_real_mpi_inf_3dhp(shared):
     deep = dict(zip(JOINTS_71, records[0].joints_3d[0], strict=True))
     assert deep["left_shoulder_h17"][0] > deep["right_shoulder_h17"][0]
     assert 1.4 < np.linalg.norm(deep["head_top_h17"] - deep["left_ankle_h17"]) < 2
-
-
-@pytest.fixture
-def three_dpw_root(tmp_path, small_body_data):
-    write_three_dpw(tmp_path / "3dpw", write_bodies(tmp_path / "smpl", small_body_data))
-    return tmp_path
-
-
-def test_three_dpw_sides(three_dpw_root, small_body_data):
-    """People are SMPL's, so that left is where the body puts it, before and behind the camera."""
-    records = open_data_set("3dpw", three_dpw_root / "3dpw", smpl=three_dpw_root / "smpl",
-                            split="test")  # fmt: skip
-    sample = records[0]
-    for person in range(2):
-        body = records.body_of(0, person)
-        pose = torch.from_numpy(sample.pose[person, None])
-        joints = body(pose, torch.from_numpy(sample.betas[person, None])).joints[0].numpy()
-        expected = joints + sample.translation[person]
-        assert sample.joints_3d[person] == pytest.approx(expected, abs=1e-5)
-        projected = expected[:, :2] / expected[:, 2:] * 140 + [79.5, 44.5]
-        labeled = sample.keypoints_2d[person, :, 2] > 0
-        assert labeled.sum() > 10
-        assert sample.keypoints_2d[person, labeled, :2] == pytest.approx(
-            projected[labeled], abs=0.01
-        )
-
-
-def test_three_dpw_hidden_and_missing_people(three_dpw_root):
-    file = three_dpw_root / "3dpw" / "sequenceFiles" / "test" / "downtown_walking_00.pkl"
-    content = pickle.loads(file.read_bytes())
-    content["poses2d"][0][0] = 0  # person 0 was not detected in frame 0
-    content["poses2d"][1][0][2, 4] = 0  # the right wrist of person 1 was not
-    file.write_bytes(pickle.dumps(content, protocol=2))
-    records = open_data_set("3dpw", three_dpw_root / "3dpw", smpl=three_dpw_root / "smpl",
-                            split="test")  # fmt: skip
-    assert [len(records[i]) for i in range(4)] == [1, 2, 2, 2]
-    visibility = dict(zip(JOINTS_71, records[0].keypoints_2d[0, :, 2], strict=True))
-    assert visibility["right_wrist"] == OCCLUDED
-    assert visibility["left_wrist"] == VISIBLE
-    assert records.problems.counts == {"people without detected joints": 1}
-
-
-def test_three_dpw_damaged(three_dpw_root):
-    root, smpl = three_dpw_root / "3dpw", three_dpw_root / "smpl"
-    file = root / "sequenceFiles" / "test" / "downtown_walking_00.pkl"
-    whole = file.read_bytes()
-    file.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DataError, match="downtown_walking_00"):
-        open_data_set("3dpw", root, smpl=smpl, split="test")
-    file.write_bytes(pickle.dumps({"sequence": "a"}, protocol=2))
-    with pytest.raises(DataError, match="lacks genders"):
-        open_data_set("3dpw", root, smpl=smpl, split="test")
-    content = pickle.loads(whole)
-    content["poses"][0] = content["poses"][0][:, :66]
-    file.write_bytes(pickle.dumps(content, protocol=2))
-    with pytest.raises(DataError, match="poses has shape"):
-        open_data_set("3dpw", root, smpl=smpl, split="test")
-    with pytest.raises(FileNotFoundError, match="sequenceFiles"):
-        open_data_set("3dpw", root / "sequenceFiles", smpl=smpl, split="test")
-    with pytest.raises(ConfigError, match="SMPL_NEUTRAL"):
-        open_data_set("3dpw", root)
-
-
-def test_a_pickle_that_runs_code_is_refused(three_dpw_root):
-    class Evil:
-        def __reduce__(self):
-            return print, ("run",)
-
-    file = three_dpw_root / "3dpw" / "sequenceFiles" / "test" / "downtown_walking_00.pkl"
-    file.write_bytes(pickle.dumps(Evil(), protocol=2))
-    with pytest.raises(DataError, match="refused and nothing of it was run"):
-        open_data_set("3dpw", three_dpw_root / "3dpw", smpl=three_dpw_root / "smpl", split="test")
-
-
-@pytest.fixture
-def lsp_root(tmp_path):
-    person = np.column_stack([pixels(LSP) + 1, np.ones(14)])
-    savemat(tmp_path / "joints.mat", {"joints": np.stack([person, person], -1)})
-    for number in (1, 2):
-        write_picture(tmp_path / "images" / f"im0000{number}.jpg")
-    return tmp_path
-
-
-def test_fits_of_spin_and_eft_attach(lsp_root, small_body_data):
-    write_bodies(lsp_root / "smpl", small_body_data)
-    rng = np.random.default_rng(0)
-    pose, betas = rng.normal(0, 0.4, (4, 72)), rng.normal(0, 1, (4, 10))
-    names = ["images/im00001.jpg", "im00002.jpg", "a/COCO_train2014_im00002.jpg", "im00009.jpg"]
-    centers = [[50, 60], [500, 500], [51, 60], [50, 60]]
-    np.savez(lsp_root / "spin.npz", imgname=names, center=centers, pose=pose, shape=betas,
-             has_smpl=[1, 1, 1, 1])  # fmt: skip
-    rotations = Rotation.from_rotvec(pose.reshape(-1, 3)).as_matrix().reshape(4, 24, 3, 3)
-    entries = [
-        {"imageName": name, "bbox_center": center, "parm_pose": turn.tolist(),
-         "parm_shape": shape.tolist()}
-        for name, center, turn, shape in zip(names, centers, rotations, betas, strict=True)
-    ]  # fmt: skip
-    (lsp_root / "eft.json").write_text(json.dumps({"ver": 0.1, "data": entries}))
-    for file in ("spin.npz", "eft.json"):
-        records = open_data_set("lspet", lsp_root, fits=lsp_root / file, smpl=lsp_root / "smpl")
-        for picture, fit in ((0, 0), (1, 2)):
-            sample = records[picture]
-            assert sample.pose[0] == pytest.approx(pose[fit], abs=1e-5)
-            assert sample.betas[0] == pytest.approx(betas[fit], abs=1e-5)
-        assert records.problems.counts == {"fits without a person": 1, "fits without a picture": 1}
-        without = open_data_set("lspet", lsp_root, fits=lsp_root / file)
-        assert without[0].has_pose.all()
-        assert not without[0].has_betas.any()
-
-
-def test_bad_spin_fits_are_left_out(lsp_root):
-    np.savez(lsp_root / "spin.npz", imgname=["im00001.jpg"], center=[[50, 60]],
-             pose=np.zeros((1, 72)), shape=np.zeros((1, 10)), has_smpl=[0])  # fmt: skip
-    assert not open_data_set("lspet", lsp_root, fits=lsp_root / "spin.npz")[0].has_pose.any()
-
-
-def test_a_damaged_picture_says_which(lsp_root):
-    records = open_data_set("lspet", lsp_root)
-    path = lsp_root / "images" / "im00001.jpg"
-    path.write_bytes(path.read_bytes()[:40])
-    with pytest.raises(ImageError, match="im00001"):
-        records[0]
-    assert read_image(lsp_root / "images" / "im00002.jpg").shape == (HEIGHT, WIDTH, 3)
 
 
 def test_damaged_json_of_3d_sets(tmp_path):

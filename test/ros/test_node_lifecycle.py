@@ -1,0 +1,73 @@
+"""The node's lifecycle: by hand, with models that cannot be loaded, and its end."""
+
+import signal
+
+import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
+from processes import finish
+
+
+def test_lifecycle_by_hand(start_node, drive, weights):
+    start_node(autostart=False)
+    driver = drive()
+    assert driver.state == "unconfigured"
+    assert driver.change_state("configure")
+    assert driver.state == "inactive"
+    assert driver.images.get_subscription_count() == 0
+    for _ in range(2):
+        assert driver.change_state("activate")
+        assert driver.ask().people
+        assert driver.change_state("deactivate")
+    driver.spin_until(lambda: driver.images.get_subscription_count() == 0)
+    assert not driver.set_parameter("cameras", ["front"]).successful
+    assert driver.change_state("cleanup")
+    assert driver.set_parameter("cameras", ["front"]).successful
+    assert driver.change_state("configure")
+    assert driver.change_state("activate")
+    assert drive("front").ask().people
+    assert driver.change_state("shutdown") or driver.state == "finalized"
+
+
+def test_impossible_transition_does_not_end_the_node(start_node, drive):
+    start_node()
+    driver = drive()
+    driver.ask()
+    assert not driver.change_state("configure")
+    assert driver.ask().people
+
+
+@pytest.mark.parametrize(
+    ("parameters", "reason"),
+    [
+        ({"model": "absent.pkl"}, "absent.pkl does not exist"),
+        ({"body_model": "absent.npz"}, "absent.npz does not exist"),
+        ({"device": "toaster"}, "'toaster' cannot be used"),
+    ],
+)
+def test_model_that_cannot_be_loaded_is_an_error_and_can_be_mended(
+    start_node, drive, weights, parameters, reason
+):
+    start_node(**parameters)
+    driver = drive()
+    driver.wait_for_status(
+        "model", lambda s, _: s.level == DiagnosticStatus.ERROR and reason in s.message
+    )
+    assert driver.state == "unconfigured"
+    good = {"model": str(weights), "body_model": "open", "device": "cpu"}
+    for name in parameters:
+        assert driver.set_parameter(name, good[name]).successful
+    assert driver.change_state("configure")
+    assert driver.change_state("activate")
+    assert driver.ask().people
+    driver.wait_for_status("model", lambda s, _: s.level == DiagnosticStatus.OK)
+
+
+@pytest.mark.parametrize("numbers", [[signal.SIGINT] * 2, [signal.SIGTERM, signal.SIGINT]])
+def test_signals_end_the_node_cleanly(start_node, drive, numbers):
+    """`ros2 launch` sends a second signal where Ctrl-C has sent the first."""
+    process = start_node()
+    drive().ask()
+    for number in numbers:
+        process.send_signal(number)
+    output = finish(process)
+    assert "Traceback" not in output
