@@ -261,7 +261,7 @@ def load(
 
 
 def _check_options(threshold: float, max_people: int, horizontal_fov_deg: float) -> None:
-    if not math.isfinite(threshold):
+    if math.isnan(threshold):
         raise ConfigError(f"center_threshold is {threshold}; expected a number, such as 0.2")
     if max_people < 1:
         raise ConfigError(f"max_people is {max_people}; expected at least 1")
