@@ -2,7 +2,8 @@
 
 End to end on one picture: letterbox, network, decoding, bodies with vertices, translation. The
 weights are random, with 64 centers planted into the network's map, so that the number of people is
-exactly the one asked for. `romp-core tables --speed out/benchmarks/speed.json` makes the table and the figure.
+exactly the one asked for. `romp-core tables --speed out/benchmarks/speed.json` makes the table and
+the figure.
 """
 
 import argparse
