@@ -93,7 +93,7 @@ class MarkerWriter:
     def __init__(self, camera: str, faces: np.ndarray, vertex_count: int):
         self._camera = camera
         self._topology = Topology(faces, vertex_count)
-        self._corners = self._topology.faces.ravel()
+        self._corners = self._topology.faces.ravel().astype(np.intp)
         self._shown: set[MarkerId] = set()
 
     @property
@@ -132,12 +132,12 @@ class MarkerWriter:
             color = (*rgb.tolist(), style.alpha)
             colors = _NO_COLORS
             if brightness is not None:
-                colors = _shaded(rgb, brightness[index], style.alpha)[self._corners]
+                colors = self._at_corners(_shaded(rgb, brightness[index], style.alpha))
             yield _Marker(
                 MarkerId(self._camera, number),
                 TRIANGLE_LIST,
                 color,
-                points=people.vertices[index].astype(np.float64)[self._corners],
+                points=self._at_corners(people.vertices[index].astype(np.float64)),
                 colors=colors,
             )
             joints = people.joints[index, : len(SMPL_JOINTS)].astype(np.float64)
@@ -160,11 +160,15 @@ class MarkerWriter:
                     text=_label(people, index),
                 )
 
+    def _at_corners(self, per_vertex: np.ndarray) -> np.ndarray:
+        """(V, ...) as (3F, ...), triangle by triangle; `take` is four times faster than `[...]`."""
+        return per_vertex.take(self._corners, axis=0)
+
     def _brightness(self, vertices: np.ndarray) -> np.ndarray:
         """(K, V) 0..1 from the angle between normal and light."""
-        normals = self._topology.normals(vertices)
-        length = np.maximum(np.sqrt(np.einsum("kvi,kvi->kv", normals, normals)), 1e-12)
-        return 0.65 + 0.35 * (normals @ TO_LIGHT) / length
+        x, y, z = np.moveaxis(self._topology.normals(vertices), -1, 0)
+        length = np.maximum(np.sqrt(x * x + y * y + z * z), 1e-12)
+        return 0.65 + 0.35 * (TO_LIGHT[0] * x + TO_LIGHT[1] * y + TO_LIGHT[2] * z) / length
 
 
 def _label(people: People, index: int) -> str:
