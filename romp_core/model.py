@@ -23,14 +23,12 @@ from romp_core.geometry.rotations import matrix_to_axis_angle
 from romp_core.mesh_parameters import MeshDecoder
 from romp_core.network import RompNetwork
 from romp_core.people import People
+from romp_core.posing import boxes_around
 from romp_core.preprocessing import check_image, letterbox_batch
 
 UNSEEN_WEIGHT = 0.1
 """Weight of joints outside of the image where a translation is solved: their pixels are the
 network's guess."""
-
-BOX_MARGIN = 0.05
-"""Widening of boxes around the joints, as a share of their longer side."""
 
 RUNTIMES = ("auto", "torch")
 
@@ -187,7 +185,7 @@ class Romp:
             "vertices": mesh + translation[:, None],
             "joints": bodies.joints + translation[:, None],
             "keypoints_2d": keypoints,
-            "boxes": _boxes(keypoints, limit),
+            "boxes": boxes_around(keypoints, limit),
             "track_ids": torch.zeros(len(owner), dtype=torch.int64),
             "center": to_pixels((2 * stride * cells - 1)[:, None])[:, 0],
         }
@@ -282,11 +280,3 @@ def _usable_device(device: str | torch.device) -> torch.device:
             "machine with an NVIDIA GPU and a CUDA build of torch"
         ) from error
     return device
-
-
-def _boxes(keypoints: Tensor, limit: Tensor) -> Tensor:
-    """(K, 4) boxes around (K, J, 2) keypoints, a little wider, within 0..limit (K, 2)."""
-    low, high = keypoints.amin(1), keypoints.amax(1)
-    margin = BOX_MARGIN * (high - low).amax(-1, keepdim=True)
-    low, high = low - margin, high + margin
-    return torch.cat([low.clamp(min=0).minimum(limit), high.clamp(min=0).minimum(limit)], 1)

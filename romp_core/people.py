@@ -42,7 +42,8 @@ class People:
         translation: (K, 3) float32, metres.
         vertices: (K, V, 3) float32, metres; V is 0 where they were not asked for.
         joints: (K, J, 3) float32, metres; the first 24 are SMPL's, names in the body.
-        keypoints_2d: (K, J, 2) float32, pixels of the joints by the weak-perspective camera.
+        keypoints_2d: (K, J, 2) float32, pixels of the joints: by the weak-perspective camera, or,
+            once people are smoothed, by the intrinsics.
         boxes: (K, 4) float32, x0, y0, x1, y1 in pixels, within the image.
         track_ids: (K,) int64; 0: not tracked.
         center: (K, 2) float32, body center in pixels.

@@ -1,0 +1,65 @@
+"""What follows from people's parameters: the body in its place, its pixels, its box."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from romp_core.body.model import BodyModel
+from romp_core.geometry.cameras import perspective_project
+from romp_core.people import People
+
+BOX_MARGIN = 0.05
+"""Widening of boxes around the joints, as a share of their longer side."""
+
+
+def posed(
+    people: People,
+    body: BodyModel,
+    intrinsics: np.ndarray,
+    size: tuple[int, int],
+    *,
+    with_vertices: bool = True,
+) -> People:
+    """People whose pose, betas or translation were changed, with all that follows from them.
+
+    Args:
+        people: K of them.
+        body: whose betas they have; its device does the work.
+        intrinsics: (3, 3) K, pixels.
+        size: height and width of the image.
+        with_vertices: false leaves the mesh out; `vertices` is then (K, 0, 3).
+
+    Returns:
+        The same people with `vertices` and `joints` that the body gives, and with `keypoints_2d`
+        and `boxes` where the intrinsics see these joints (a prediction has those of its
+        weak-perspective camera).
+    """
+    device = body.joints_template.device
+
+    def tensor(values: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values, np.float32)).to(device)
+
+    with torch.inference_mode():
+        mesh, joints = body(tensor(people.pose), tensor(people.betas), with_vertices=with_vertices)
+        translation = tensor(people.translation)[:, None]
+        joints = joints + translation
+        mesh = joints[:, :0] if mesh is None else mesh + translation
+        keypoints = perspective_project(joints, tensor(intrinsics))
+        limit = keypoints.new_tensor([size[1] - 1.0, size[0] - 1.0])
+        result = {
+            "vertices": mesh,
+            "joints": joints,
+            "keypoints_2d": keypoints,
+            "boxes": boxes_around(keypoints, limit.expand(len(people), 2)),
+        }
+    return replace(people, **{name: value.cpu().numpy() for name, value in result.items()})
+
+
+def boxes_around(keypoints: Tensor, limit: Tensor) -> Tensor:
+    """(K, 4) boxes around (K, J, 2) keypoints, a little wider, within 0..limit (K, 2)."""
+    low, high = keypoints.amin(1), keypoints.amax(1)
+    margin = BOX_MARGIN * (high - low).amax(-1, keepdim=True)
+    low, high = low - margin, high + margin
+    return torch.cat([low.clamp(min=0).minimum(limit), high.clamp(min=0).minimum(limit)], 1)

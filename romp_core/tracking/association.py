@@ -1,0 +1,139 @@
+"""How well people in an image fit the tracks: log-likelihood ratios, natural logarithm.
+
+Each function compares two explanations of a detection, "this track" and "somebody new", by one
+kind of evidence; the sum over kinds decides. Above zero the track explains the detection better.
+"""
+
+import math
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from romp_core.tracking.config import TrackingConfig
+
+GATE = 16.3
+"""Squared Mahalanobis distance that 0.1 % of a track's own positions exceed (chi-square, 3)."""
+
+POSE_DIMENSIONS = 6.0
+"""Independent quantities in a pose, far fewer than joints: limbs move together."""
+
+LARGEST_EVIDENCE = 5.0
+"""Pose and shape count at most so much for or against a track each: a hidden body is guessed."""
+
+BOX_WEIGHT = 4.0
+NEUTRAL_OVERLAP = 0.3
+"""Overlap of boxes that speaks neither for nor against a track."""
+
+BOX_MEMORY_S = 0.5
+"""Seconds after which a predicted box means little."""
+
+
+def position_evidence(
+    expected: np.ndarray,
+    uncertainty: np.ndarray,
+    measured: np.ndarray,
+    noise: np.ndarray,
+    config: TrackingConfig,
+) -> np.ndarray:
+    """Evidence of 3D positions.
+
+    Args:
+        expected: (T, 3) metres, where the tracks should be.
+        uncertainty: (T, 3, 3) its covariance.
+        measured: (D, 3) metres.
+        noise: (D, 3, 3) its covariance.
+        config: gives the volume in which somebody new turns up, anywhere alike.
+
+    Returns:
+        (T, D); -inf where a track cannot have got there.
+    """
+    residual = measured[None] - expected[:, None]
+    covariance = uncertainty[:, None] + noise[None]
+    distance = (residual * np.linalg.solve(covariance, residual[..., None])[..., 0]).sum(-1)
+    log_density = -0.5 * (distance + np.linalg.slogdet(2 * np.pi * covariance)[1])
+    evidence = log_density + math.log(config.scene_volume)
+    return np.where(distance < GATE, evidence, -np.inf)
+
+
+def box_evidence(expected: np.ndarray, unseen_s: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Evidence of projected boxes: (T, 4) expected, (T,) seconds unseen, (D, 4) -> (T, D)."""
+    trust = np.exp(-unseen_s / BOX_MEMORY_S)[:, None]
+    return BOX_WEIGHT * trust * (overlaps(expected, boxes) - NEUTRAL_OVERLAP)
+
+
+def pose_evidence(
+    known: np.ndarray, unseen_s: np.ndarray, measured: np.ndarray, config: TrackingConfig
+) -> np.ndarray:
+    """Evidence of poses.
+
+    Args:
+        known: (T, J, 4) unit quaternions, as the tracks were last seen.
+        unseen_s: (T,) seconds since then.
+        measured: (D, J, 4).
+        config: gives how poses change and differ.
+
+    Returns:
+        (T, D).
+    """
+    cosine = np.abs(np.einsum("tjq,djq->tdj", known, measured)).clip(max=1.0)
+    squared = (2 * np.arccos(cosine)) ** 2
+    other = config.pose_spread**2
+    forgotten = -np.expm1(-unseen_s / config.pose_memory_s)[:, None]
+    same = config.pose_noise**2 + (other - config.pose_noise**2) * forgotten
+    evidence = _gaussian_ratio(squared.mean(-1), same, other) * POSE_DIMENSIONS
+    return evidence.clip(-LARGEST_EVIDENCE, LARGEST_EVIDENCE)
+
+
+def shape_evidence(
+    known: np.ndarray, hits: np.ndarray, measured: np.ndarray, config: TrackingConfig
+) -> np.ndarray:
+    """Evidence of shape coefficients.
+
+    Args:
+        known: (T, 10) mean of the tracks' coefficients.
+        hits: (T,) over how many images.
+        measured: (D, 10).
+        config: gives how shapes are measured and differ.
+
+    Returns:
+        (T, D); zero where no shape is measured (all coefficients zero: weights without betas).
+    """
+    if not measured.any():
+        return np.zeros((len(known), len(measured)))
+    noise = config.shape_noise**2
+    same = (noise * (1 + 1 / np.maximum(hits, 1)))[:, None, None]
+    squared = (measured[None] - known[:, None]) ** 2
+    population = noise + config.shape_spread**2
+    likely = -0.5 * (squared / same + np.log(same))
+    anybody = -0.5 * (measured[None] ** 2 / population + math.log(population))
+    return (likely - anybody).sum(-1).clip(-LARGEST_EVIDENCE, LARGEST_EVIDENCE)
+
+
+def assign(evidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Tracks and detections paired so that the sum of evidence is largest; none below zero.
+
+    Args:
+        evidence: (T, D), -inf for what cannot be.
+
+    Returns:
+        (M,) tracks and (M,) detections, each at most once.
+    """
+    gain = evidence.clip(min=0.0)  # leaving both alone is worth zero
+    tracks, detections = linear_sum_assignment(gain, maximize=True)
+    paired = gain[tracks, detections] > 0
+    return tracks[paired], detections[paired]
+
+
+def overlaps(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Intersection over union of boxes x0, y0, x1, y1: (T, 4), (D, 4) -> (T, D)."""
+    low = np.maximum(first[:, None, :2], second[None, :, :2])
+    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
+    common = (high - low).clip(min=0).prod(-1)
+    areas = [(boxes[:, 2:] - boxes[:, :2]).clip(min=0).prod(-1) for boxes in (first, second)]
+    union = areas[0][:, None] + areas[1][None] - common
+    return common / union.clip(min=1e-9)
+
+
+def _gaussian_ratio(squared: np.ndarray, same: np.ndarray, other: float) -> np.ndarray:
+    """Log ratio of two centred Gaussian densities of variances `same` and `other`."""
+    return 0.5 * (squared / other - squared / same + np.log(other / same))

@@ -1,0 +1,96 @@
+"""What tracking and smoothing assume about people, cameras and the network."""
+
+import math
+from dataclasses import dataclass, field, fields
+
+from romp_core.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class TrackingConfig:
+    """Identities.
+
+    Attributes:
+        birth_hits: images that a person must be seen in before it gets an id.
+        tentative_s: seconds unseen after which somebody without an id is forgotten.
+        memory_s: seconds unseen after which an id ends for good.
+        speed: standard deviation of a velocity, m/s along each axis. Includes the apparent motion
+            of people while the camera turns.
+        speed_memory_s: time constant, in seconds, with which a velocity is forgotten.
+        lateral_noise: standard deviation of a position across the line of sight, as a share of
+            the distance.
+        depth_noise: the same along the line of sight.
+        pose_noise: root mean square, over the joints, of the angle in radians between two poses
+            of one person in consecutive images.
+        pose_spread: the same between the poses of two people.
+        pose_memory_s: time constant, in seconds, with which a pose changes into any other.
+        shape_noise: standard deviation of a measured shape coefficient.
+        shape_spread: standard deviation of the coefficients over people.
+        scene_volume: cubic metres in which somebody new may turn up.
+
+    Raises:
+        ConfigError: a number that is not positive and finite.
+    """
+
+    birth_hits: int = 2
+    tentative_s: float = 0.5
+    memory_s: float = 5.0
+    speed: float = 1.2
+    speed_memory_s: float = 1.5
+    lateral_noise: float = 0.03
+    depth_noise: float = 0.12
+    pose_noise: float = 0.15
+    pose_spread: float = 0.6
+    pose_memory_s: float = 0.5
+    shape_noise: float = 0.6
+    shape_spread: float = 1.0
+    scene_volume: float = 100.0
+
+    def __post_init__(self):
+        _check_positive(self)
+
+
+@dataclass(frozen=True)
+class Channel:
+    """How one quantity is smoothed.
+
+    Attributes:
+        time_constant_s: of the low-pass filter at smoothing 1 when nothing moves.
+        speed: in the quantity's unit per second, at which the rate of following has grown by as
+            much as that time constant's own.
+    """
+
+    time_constant_s: float
+    speed: float
+
+    def __post_init__(self):
+        _check_positive(self)
+
+
+@dataclass(frozen=True)
+class SmoothingConfig:
+    """Smoothing at strength 1; see `docs/tracking.md`.
+
+    Attributes:
+        rotations: of joints, radians per second.
+        direction: of the line of sight to a person, x/z and y/z per second.
+        log_depth: of its distance, natural logarithm of metres per second.
+        speed_time_constant_s: of the low-pass filter of speeds.
+        shape_s: seconds over which a shape is averaged.
+    """
+
+    rotations: Channel = field(default_factory=lambda: Channel(0.4, 0.5))
+    direction: Channel = field(default_factory=lambda: Channel(0.2, 0.05))
+    log_depth: Channel = field(default_factory=lambda: Channel(0.8, 0.2))
+    speed_time_constant_s: float = 0.1
+    shape_s: float = 10.0
+
+    def __post_init__(self):
+        _check_positive(self)
+
+
+def _check_positive(config: object) -> None:
+    for entry in fields(config):
+        value = getattr(config, entry.name)
+        if isinstance(value, int | float) and not (math.isfinite(value) and value > 0):
+            raise ConfigError(f"{entry.name} is {value}; expected a finite number above 0")

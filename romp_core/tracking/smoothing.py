@@ -1,0 +1,169 @@
+"""Smoothing by time: low-pass filters that follow fast motion at once.
+
+The idea of the One Euro filter (Casiez et al., CHI 2012) with exact time steps: the faster
+something moves, the shorter the filter's time constant.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from romp_core.people import People
+from romp_core.tracking.config import Channel, SmoothingConfig
+
+NEAREST = 0.05
+"""Metres at which the logarithm of a distance stops falling."""
+
+
+@dataclass
+class _Past:
+    """What is remembered of M people.
+
+    Attributes:
+        unseen_s: (M,) seconds since the last measurement.
+        seen_s: (M,) seconds that the shape has been averaged over.
+        rotations: (M * 24) smoothed, parent-relative.
+        spin: (M, 24, 3) filtered angular speeds, rad/s.
+        place: (M, 3) smoothed x/z, y/z, log z.
+        drift: (M, 3) their filtered speeds, per second.
+        betas: (M, 10) mean shape.
+    """
+
+    unseen_s: np.ndarray
+    seen_s: np.ndarray
+    rotations: np.ndarray
+    spin: np.ndarray
+    place: np.ndarray
+    drift: np.ndarray
+    betas: np.ndarray
+
+    def __getitem__(self, rows: np.ndarray) -> "_Past":
+        return _Past(**{name: values[rows] for name, values in vars(self).items()})
+
+    def __setitem__(self, rows: np.ndarray, other: "_Past") -> None:
+        for name, values in vars(self).items():
+            values[rows] = getattr(other, name)
+
+    def extended(self, other: "_Past") -> "_Past":
+        """This one's people, then the other's."""
+        return _Past(
+            **{name: np.concatenate([v, getattr(other, name)]) for name, v in vars(self).items()}
+        )
+
+
+class Smoother:
+    """Smooths pose, betas and translation of people who have an id.
+
+    Args:
+        config: how strongly.
+    """
+
+    def __init__(self, config: SmoothingConfig):
+        self._config = config
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everybody."""
+        self._ids = np.empty(0, np.int64)
+        self._past = _measured(People.empty())
+
+    def forget_others(self, ids: np.ndarray) -> None:
+        """Forget everybody but these ids."""
+        kept = np.isin(self._ids, ids)
+        self._ids, self._past = self._ids[kept], self._past[kept]
+
+    def update(self, people: People, seconds: float, strength: float) -> People:
+        """People with smoothed pose, betas and translation; their other fields as they are.
+
+        Args:
+            people: with distinct ids above 0.
+            seconds: since the last image, above 0.
+            strength: above 0, up to 1.
+        """
+        self._past.unseen_s += seconds
+        measured = _measured(people)
+        new = ~np.isin(people.track_ids, self._ids)
+        self._ids = np.concatenate([self._ids, people.track_ids[new]])
+        self._past = self._past.extended(measured[new])
+        order = np.argsort(self._ids)
+        rows = order[np.searchsorted(self._ids, people.track_ids, sorter=order)]
+        known = rows[~new]
+        self._past[known] = self._step(self._past[known], measured[~new], strength)
+        smoothed = self._past[rows]
+        translation = _from_place(smoothed.place)
+        pose = Rotation.from_quat(smoothed.rotations.reshape(-1, 4)).as_rotvec()
+        return replace(
+            people,
+            pose=pose.reshape(people.pose.shape).astype(np.float32),
+            betas=smoothed.betas.astype(np.float32),
+            translation=translation.astype(np.float32),
+        )
+
+    def _step(self, past: _Past, measured: _Past, strength: float) -> _Past:
+        """The past moved towards what is measured now."""
+        seconds, config = past.unseen_s, self._config
+        before = Rotation.from_quat(past.rotations.reshape(-1, 4))
+        after = Rotation.from_quat(measured.rotations.reshape(-1, 4))
+        turn = (before.inv() * after).as_rotvec().reshape(past.spin.shape)
+        spin = self._speed(past.spin, turn, seconds)
+        share = _share(config.rotations, np.linalg.norm(spin, axis=-1), seconds, strength)
+        rotations = before * Rotation.from_rotvec((share[..., None] * turn).reshape(-1, 3))
+
+        way = measured.place - past.place
+        drift = self._speed(past.drift, way, seconds)
+        across = _share(config.direction, np.linalg.norm(drift[:, :2], axis=-1), seconds, strength)
+        along = _share(config.log_depth, np.abs(drift[:, 2]), seconds, strength)
+        place = past.place + np.stack([across, across, along], 1) * way
+
+        # A running mean at first, then over the last seconds: it settles and stays.
+        seen_s = past.seen_s + seconds
+        share = seconds / np.minimum(seen_s, config.shape_s)
+        betas = past.betas + share[:, None] * (measured.betas - past.betas)
+        return _Past(
+            unseen_s=np.zeros_like(seconds),
+            seen_s=seen_s,
+            rotations=rotations.as_quat().reshape(past.rotations.shape),
+            spin=spin,
+            place=place,
+            drift=drift,
+            betas=betas,
+        )
+
+    def _speed(self, speed: np.ndarray, change: np.ndarray, seconds: np.ndarray) -> np.ndarray:
+        """The filtered speed after a change; all (M, ...) but the seconds (M,)."""
+        seconds = seconds.reshape(-1, *[1] * (speed.ndim - 1))
+        share = -np.expm1(-seconds / self._config.speed_time_constant_s)
+        return speed + share * (change / seconds - speed)
+
+
+def _share(channel: Channel, speed: np.ndarray, seconds: np.ndarray, strength: float) -> np.ndarray:
+    """The part of the way to a measurement that is gone, (M, ...) like the speed."""
+    seconds = seconds.reshape(-1, *[1] * (speed.ndim - 1))
+    rate = (1 / strength**2 + speed / channel.speed) / channel.time_constant_s
+    return -np.expm1(-seconds * rate)
+
+
+def _measured(people: People) -> _Past:
+    count = len(people)
+    rotations = Rotation.from_rotvec(people.pose.reshape(-1, 3).astype(np.float64))
+    return _Past(
+        unseen_s=np.zeros(count),
+        seen_s=np.zeros(count),
+        rotations=rotations.as_quat().reshape(count, 24, 4),
+        spin=np.zeros((count, 24, 3)),
+        place=_to_place(people.translation.astype(np.float64)),
+        drift=np.zeros((count, 3)),
+        betas=people.betas.astype(np.float64),
+    )
+
+
+def _to_place(translation: np.ndarray) -> np.ndarray:
+    """(K, 3) x/z, y/z, log z of metres: pixels and distance are measured differently well."""
+    depth = translation[:, 2:].clip(min=NEAREST)
+    return np.concatenate([translation[:, :2] / depth, np.log(depth)], 1)
+
+
+def _from_place(place: np.ndarray) -> np.ndarray:
+    depth = np.exp(place[:, 2:])
+    return np.concatenate([place[:, :2] * depth, depth], 1)

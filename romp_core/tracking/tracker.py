@@ -1,0 +1,116 @@
+"""The tracker of one camera: identities, then smoothing, under one clock."""
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from romp_core.people import People
+from romp_core.tracking.config import SmoothingConfig, TrackingConfig
+from romp_core.tracking.identities import Identities
+from romp_core.tracking.smoothing import Smoother
+
+REPEATED_STAMP_STEP_S = 1 / 30
+"""Seconds that pass between two images of the same stamp: some drivers never set it."""
+
+
+class Tracker:
+    """Gives the people of one camera ids that last, and takes the jitter out of their motion.
+
+    Args:
+        config: of identities.
+        smoothing: of motion.
+        ids: where ids come from, from 1 upwards. Cameras that share one (`itertools.count(1)`)
+            never share an id; `next` on it is safe in several threads.
+
+    Attributes:
+        resets: how often the clock went backwards, and everybody got a new id.
+        repeated_stamps: how many images had the stamp of the one before.
+
+    Example:
+        >>> tracker = Tracker()
+        >>> people = tracker.update(romp.predict(image), stamp, strength=0.5)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        config: TrackingConfig | None = None,
+        smoothing: SmoothingConfig | None = None,
+        ids: Iterator[int] | None = None,
+    ):
+        self._identities = Identities(config or TrackingConfig(), ids or itertools.count(1))
+        self._smoother = Smoother(smoothing or SmoothingConfig())
+        self._stamp: float | None = None
+        self.resets = 0
+        self.repeated_stamps = 0
+
+    def update(self, people: People, stamp: float, *, strength: float = 0.0) -> People:
+        """The people of the next image with ids and, above strength 0, smoothed.
+
+        A stamp before the last one means that the clock started anew (a recording in a loop,
+        simulated time): everybody is forgotten, and ids go on upwards. A repeated stamp counts as
+        `REPEATED_STAMP_STEP_S` later.
+
+        Args:
+            people: of the image, in any order, also nobody.
+            stamp: when it was taken, seconds.
+            strength: of smoothing, 0 to 1; 0: off.
+
+        Returns:
+            The same people in the same order. `track_ids`: 0 for who was not seen often enough
+            yet, and for who is not finite; else unique. Where `strength` is above 0, `pose`,
+            `betas` and `translation` of who has an id are smoothed, and what follows from them
+            (`vertices`, `joints`, `keypoints_2d`, `boxes`) is not: `romp_core.posing.posed`
+            computes it.
+
+        Raises:
+            ValueError: a stamp that is not finite, or a strength outside of 0..1.
+        """
+        if not math.isfinite(stamp):
+            raise ValueError(f"stamp is {stamp}; expected finite seconds")
+        if not 0 <= strength <= 1:
+            raise ValueError(f"smoothing strength is {strength}; expected 0 (off) to 1")
+        seconds = self._seconds_since_last(stamp)
+        usable = _finite(people)
+        ids = np.zeros(len(people), np.int64)
+        ids[usable] = self._identities.update(people[usable], seconds)
+        people = replace(people, track_ids=ids)
+        if strength == 0:
+            self._smoother.clear()
+            return people
+        self._smoother.forget_others(self._identities.alive)
+        smoothed = self._smoother.update(people[ids > 0], seconds, strength)
+        return _with_parameters(people, ids > 0, smoothed)
+
+    def reset(self) -> None:
+        """Forget everybody; ids go on upwards."""
+        self._identities.clear()
+        self._smoother.clear()
+        self._stamp = None
+
+    def _seconds_since_last(self, stamp: float) -> float:
+        if self._stamp is not None and stamp < self._stamp:
+            self.resets += 1
+            self.reset()
+        elapsed = 0.0 if self._stamp is None else stamp - self._stamp
+        if self._stamp is not None and elapsed == 0:
+            self.repeated_stamps += 1
+        self._stamp = stamp
+        return elapsed or REPEATED_STAMP_STEP_S
+
+
+def _finite(people: People) -> np.ndarray:
+    """(K,) whether a person's parameters are numbers."""
+    parts = (people.pose, people.betas, people.translation, people.boxes)
+    return np.isfinite(np.concatenate(parts, axis=1)).all(axis=1)
+
+
+def _with_parameters(people: People, rows: np.ndarray, other: People) -> People:
+    """People whose chosen rows have the pose, betas and translation of others."""
+    changed = {}
+    for name in ("pose", "betas", "translation"):
+        changed[name] = getattr(people, name).copy()
+        changed[name][rows] = getattr(other, name)
+    return replace(people, **changed)
