@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -27,6 +26,7 @@ from romp_core.errors import DataError, ImageError, RompError
 from ros2_romp.camera_info import pinhole, read_calibration
 from ros2_romp.image_decoding import to_bgr
 from ros2_romp.images import to_image, to_jpeg
+from ros2_romp.middleware import make_room_for_images
 from ros2_romp.progress import progress
 from ros2_romp.sources import DEFAULT_RATE, Frame, RecordedImage, Source, open_source, timed_frames
 
@@ -46,8 +46,6 @@ HOLD_UP = Duration(seconds=0.2)
 
 LAST_CONFIRMATION = Duration(seconds=10)
 """How long the last frames may take to arrive before the player ends."""
-
-FAST_DDS_PROFILE = Path(__file__).with_name("fast_dds.xml")
 
 MATCHING_TIME = 0.5
 """Seconds for the first subscriber's other subscriptions, camera_info for one, to be found too."""
@@ -325,7 +323,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # The decoders' own remarks would bury the one sentence that helps.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    os.environ.setdefault("FASTRTPS_DEFAULT_PROFILES_FILE", str(FAST_DDS_PROFILE))
+    make_room_for_images()
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     try:
         run(options)

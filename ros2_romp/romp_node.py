@@ -15,6 +15,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 
 from ros2_romp.camera import Camera
 from ros2_romp.diagnostics import camera_status, status
+from ros2_romp.middleware import make_room_for_images
 from ros2_romp.node_parameters import NodeParameters
 from ros2_romp.parameters import Settings
 from ros2_romp.pipeline import Pipeline
@@ -163,6 +164,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     # a model.
     signal.signal(signal.SIGINT, interrupt_once)
     signal.signal(signal.SIGTERM, interrupt_once)
+    make_room_for_images()
     rclpy.init(args=sys.argv if arguments is None else ["romp_node", *arguments])
     node = None
     try:

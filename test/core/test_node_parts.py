@@ -1,5 +1,6 @@
 """What the node is made of, as far as it needs no ROS."""
 
+import os
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from romp_core.geometry.cameras import intrinsics_from_fov
 from ros2_romp import predictor as predictor_module
 from ros2_romp.calibration import CalibrationError, camera_matrix
 from ros2_romp.cdr import CdrError, CdrReader, CdrWriter
+from ros2_romp.middleware import make_room_for_images
 from ros2_romp.parameters import FIELDS, Settings, refusal, rule_of
 from ros2_romp.predictor import PredictionError, Predictor
 from ros2_romp.statistics import RATE_WINDOW, Statistics
@@ -361,3 +363,17 @@ def test_model_is_loaded_as_the_settings_say(weights):
 def test_model_that_cannot_be_had_is_named(weights, settings, error):
     with pytest.raises(error):
         Predictor(replace(Settings(model=str(weights)), **settings))
+
+
+def test_fast_dds_profile_gives_way_to_the_users_own(monkeypatch):
+    for name in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_BUILTIN_TRANSPORTS"):
+        monkeypatch.delenv(name, raising=False)
+    make_room_for_images()
+    assert Path(os.environ.pop("FASTRTPS_DEFAULT_PROFILES_FILE")).is_file()
+    monkeypatch.setenv("FASTDDS_BUILTIN_TRANSPORTS", "LARGE_DATA")
+    make_room_for_images()
+    assert "FASTRTPS_DEFAULT_PROFILES_FILE" not in os.environ
+    monkeypatch.delenv("FASTDDS_BUILTIN_TRANSPORTS")
+    monkeypatch.setenv("FASTRTPS_DEFAULT_PROFILES_FILE", "/mine.xml")
+    make_room_for_images()
+    assert os.environ["FASTRTPS_DEFAULT_PROFILES_FILE"] == "/mine.xml"
