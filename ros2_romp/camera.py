@@ -190,9 +190,9 @@ class Camera:
         message.header = frame.header
         self._overlay.publish(message)
 
-    def count_answer(self, frame: Frame, people: int, network_seconds: float) -> None:
-        """Note that everything about an image is published."""
-        self.statistics.answered(self._age(frame.stamp), network_seconds, people)
+    def count_answer(self, frame: Frame, people: int, network: float, overhead: float) -> None:
+        """Note that everything about an image is published; times as in `Report`, in seconds."""
+        self.statistics.answered(self._age(frame.stamp), network, overhead, people)
 
     def _take_markers_back(self, stamp: Stamp) -> None:
         nobody = People.empty(vertices=self._body.mesh.count)

@@ -68,6 +68,7 @@ def camera_values(report: Report) -> dict[str, str]:
     }
     values.update(_latency_values("latency", report.latency))
     values.update(_latency_values("network", report.network))
+    values.update(_latency_values("overhead", report.overhead))
     return values
 
 

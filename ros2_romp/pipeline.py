@@ -1,5 +1,6 @@
 """What the worker does with waiting images: unpack, predict in one batch, publish."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 import rclpy
@@ -46,6 +47,7 @@ class Pipeline:
         Args:
             messages: by the camera's name.
         """
+        start = time.perf_counter()
         settings = self._settings()
         batch: list[tuple[Camera, Frame]] = []
         try:
@@ -54,7 +56,7 @@ class Pipeline:
                 if frame is not None:
                     batch.append((self._cameras[name], frame))
             if batch:
-                self._answer(batch, settings)
+                self._answer(batch, settings, start)
         except Exception as error:  # whatever it is, the next image gets its chance
             if not rclpy.ok():  # nobody is there any more to publish to, or to tell
                 return
@@ -63,7 +65,9 @@ class Pipeline:
             kind = "" if isinstance(error, PredictionError) else f"{type(error).__name__}: "
             self._logger.error(f"no result: {kind}{error}", throttle_duration_sec=1.0)
 
-    def _answer(self, batch: Sequence[tuple[Camera, Frame]], settings: Settings) -> None:
+    def _answer(
+        self, batch: Sequence[tuple[Camera, Frame]], settings: Settings, start: float
+    ) -> None:
         wanted = [camera.wanted(settings) for camera, _ in batch]
         prediction = self._predictor.predict(
             [frame.pixels for _, frame in batch],
@@ -75,7 +79,8 @@ class Pipeline:
             camera.publish(frame, people, wants, settings)
             if wants.overlay:
                 self._publish_overlay(camera, frame, people)
-            camera.count_answer(frame, len(people), prediction.seconds)
+            overhead = time.perf_counter() - start - prediction.seconds
+            camera.count_answer(frame, len(people), prediction.seconds, overhead)
 
     def _publish_overlay(self, camera: Camera, frame: Frame, people: People) -> None:
         faces = self._predictor.romp.body.faces

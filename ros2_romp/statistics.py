@@ -50,6 +50,7 @@ class Report:
         input_rate, output_rate: images and results per second over the last few seconds.
         latency: seconds from the image's stamp to the result.
         network: seconds in the network.
+        overhead: seconds beside it, from taking an image up to having published all about it.
         people: in the last result.
         silence: seconds since the last image; None before the first.
         failure: why the model failed on the last image; empty: it did not.
@@ -68,6 +69,7 @@ class Report:
     output_rate: float
     latency: Latency
     network: Latency
+    overhead: Latency
     people: int
     silence: float | None
     failure: str
@@ -89,6 +91,7 @@ class Statistics:
         self._outputs: deque[float] = deque()
         self._latencies: deque[float] = deque(maxlen=KEPT_LATENCIES)
         self._network: deque[float] = deque(maxlen=KEPT_LATENCIES)
+        self._overhead: deque[float] = deque(maxlen=KEPT_LATENCIES)
         self._start = clock()
         self._last_input: float | None = None
         self._people = 0
@@ -122,14 +125,15 @@ class Statistics:
             self._counts["failed"] += 1
             self._texts["failure"] = reason
 
-    def answered(self, latency: float, network: float, people: int) -> None:
-        """A result was published, seconds after the image's stamp."""
+    def answered(self, latency: float, network: float, overhead: float, people: int) -> None:
+        """A result was published; times as in `Report`, in seconds."""
         with self._lock:
             self._counts["answered"] += 1
             self._outputs.append(self._clock())
             self._forget(self._outputs)
             self._latencies.append(latency)
             self._network.append(network)
+            self._overhead.append(overhead)
             self._people = people
             self._texts["failure"] = ""
 
@@ -152,6 +156,7 @@ class Statistics:
                 output_rate=len(self._outputs) / window,
                 latency=Latency.of(self._latencies),
                 network=Latency.of(self._network),
+                overhead=Latency.of(self._overhead),
                 people=self._people,
                 silence=None if self._last_input is None else now - self._last_input,
             )

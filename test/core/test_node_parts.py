@@ -161,7 +161,7 @@ def test_every_image_is_counted_once():
     statistics = Statistics()
     for _ in range(15):
         statistics.received()
-    statistics.answered(0.2, 0.1, people=3)
+    statistics.answered(0.2, 0.1, 0.01, people=3)
     for count, note in ((2, statistics.dropped), (3, statistics.stale)):
         for _ in range(count):
             note()
@@ -179,7 +179,7 @@ def test_every_image_is_counted_once():
 def test_failure_is_over_with_the_next_answer():
     statistics = Statistics()
     statistics.failed("no memory")
-    statistics.answered(0.2, 0.1, people=0)
+    statistics.answered(0.2, 0.1, 0.01, people=0)
     assert statistics.report().failure == ""
 
 
@@ -187,11 +187,12 @@ def test_latency_percentiles():
     statistics = Statistics()
     assert statistics.report().latency.p95 is None
     for number in range(1, 101):
-        statistics.answered(number / 100, number / 1000, people=0)
+        statistics.answered(number / 100, number / 1000, number / 1e4, people=0)
     report = statistics.report()
     assert report.latency.p50 == pytest.approx(0.505)
     assert report.latency.p95 == pytest.approx(0.9505)
     assert report.network.p95 == pytest.approx(0.09505)
+    assert report.overhead.p95 == pytest.approx(0.009505)
 
 
 # Calibration

@@ -20,6 +20,7 @@ GOOD = Report(
     output_rate=9.5,
     latency=Latency(0.1, 0.2),
     network=Latency(0.05, 0.06),
+    overhead=Latency(0.001, 0.002),
     people=3,
     silence=0.1,
     failure="",
@@ -67,4 +68,6 @@ def test_values_name_every_count_and_time():
         "latency p95 (s)": "0.2000",
         "network p50 (s)": "0.0500",
         "network p95 (s)": "0.0600",
+        "overhead p50 (s)": "0.0010",
+        "overhead p95 (s)": "0.0020",
     }
