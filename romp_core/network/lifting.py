@@ -6,15 +6,19 @@ plane to a posed body and its camera, can be learnt from recorded poses alone, w
 """
 
 import math
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, grid_sample
+from torch.nn.functional import avg_pool2d, conv2d, grid_sample
 
 SCALE_BASE = 1.1
 """The camera's scale is this to the power of the map's first channel."""
 
 KEYPOINTS = 17  # COCO's
+OFFSET_UNIT = 32.0
+"""Cells of the features; brings offsets to the range of the other features."""
 BODY_EXTENT = 0.45
 """Root mean square distance in metres of an upright person's keypoints from their mean."""
 
@@ -46,24 +50,32 @@ class KeypointLifting(nn.Module):
 
     Args:
         channels: numbers of the parameters, camera first.
+        appearance: numbers that say what the picture looks like there.
         width: of the hidden layers.
         layers: number of residual layers.
     """
 
-    def __init__(self, channels: int, width: int = 256, layers: int = 3):
+    def __init__(self, channels: int, appearance: int, width: int = 256, layers: int = 3):
         super().__init__()
         self.input = nn.Linear(3 * KEYPOINTS + 2, width)
+        self.appearance = nn.Sequential(
+            nn.LayerNorm(appearance), nn.Linear(appearance, width, bias=False)
+        )
+        nn.init.zeros_(self.appearance[-1].weight)
         self.layers = nn.Sequential(*(ResidualLayer(width) for _ in range(layers)))
         self.output = nn.Linear(width, channels)
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)
 
-    def forward(self, keypoints: Tensor, confidence: Tensor) -> Tensor:
-        """Parameters to be added to those of the heads.
+    def forward(
+        self, keypoints: Tensor, confidence: Tensor, appearance: Tensor | None = None
+    ) -> Tensor:
+        """Parameters of people.
 
         Args:
             keypoints: (*, 17, 2), -1..1 in the padded square, COCO's order.
             confidence: (*, 17), 0..1, that a keypoint is seen where it is said to be.
+            appearance: (*, A) of `Evidence`; None where there is no picture.
 
         Returns:
             (*, C): camera (raw scale, tx, ty) first.
@@ -76,9 +88,78 @@ class KeypointLifting(nn.Module):
         middle = middle.squeeze(-2)
         # Perspective makes the place matter, though little.
         x = torch.cat([(centred / extent[..., None]).flatten(-2), confidence, middle], -1)
-        lifted = self.output(self.layers(self.input(x)))
+        hidden = self.input(x)
+        if appearance is not None:
+            hidden = hidden + self.appearance(appearance)
+        lifted = self.output(self.layers(hidden))
         scale = lifted[..., :1] + (extent / BODY_EXTENT).log() / math.log(SCALE_BASE)
         return torch.cat([scale, middle + extent * lifted[..., 1:3], lifted[..., 3:]], -1)
+
+
+class Evidence(NamedTuple):
+    """What the backbone says of the person at each of N cells.
+
+    Attributes:
+        keypoints: (B, N, 17, 2), -1..1 in the padded square, COCO's order.
+        confidence: (B, N, 17), 0..1.
+        appearance: (B, N, A): features at the keypoints, then at the cell.
+    """
+
+    keypoints: Tensor
+    confidence: Tensor
+    appearance: Tensor
+
+
+def appearance_size(channels: Mapping[str, slice]) -> int:
+    """A, the numbers per person of `Evidence.appearance`."""
+    narrow, wide = channels["narrow"], channels["wide"]
+    return KEYPOINTS * (narrow.stop - narrow.start) + wide.stop - wide.start
+
+
+def read_evidence(
+    features: Tensor, channels: Mapping[str, slice], stride: int, cells: Tensor | None = None
+) -> Evidence:
+    """What the backbone's features say of the people at some or all cells of the maps.
+
+    Args:
+        features: (B, C, H, W).
+        channels: where in the features what is, see `MobileNetPyramid.evidence_channels`.
+        stride: of the maps over the features.
+        cells: (B, N) int64, flat numbers of cells of the maps; None for all of them.
+    """
+
+    def at_cells(flat: Tensor) -> Tensor:
+        """(B, h * w, ...) -> (B, N, ...)."""
+        if cells is None:
+            return flat
+        index = cells.view(*cells.shape, *[1] * (flat.ndim - 2))
+        return flat.gather(1, index.expand(*cells.shape, *flat.shape[2:]))
+
+    positions = at_cells(cell_keypoints(features[:, channels["keypoint_offsets"]], stride))
+    # The layers that say where keypoints are learn from 2D keypoints alone.
+    keypoints, confidence = refine_keypoints(
+        positions.detach(), features[:, channels["keypoint_heatmaps"]].detach()
+    )
+    at_keypoints = grid_sample(
+        features[:, channels["narrow"]], keypoints, padding_mode="border", align_corners=False
+    )
+    at_cell = avg_pool2d(features[:, channels["wide"]], stride).flatten(2).transpose(1, 2)
+    appearance = [at_keypoints.permute(0, 2, 3, 1).flatten(2), at_cells(at_cell)]
+    return Evidence(keypoints, confidence, torch.cat(appearance, -1))
+
+
+def cell_keypoints(offsets: Tensor, stride: int) -> Tensor:
+    """Keypoints of the person at each cell of the maps, as the offsets alone say.
+
+    Args:
+        offsets: (B, 34, H, W) of the features, in `OFFSET_UNIT`s.
+        stride: of the maps over the features, whose cells are averaged.
+
+    Returns:
+        (B, h * w, 17, 2) x and y, -1..1 from border to border, row by row.
+    """
+    in_cells = avg_pool2d(offsets, stride) * (OFFSET_UNIT / stride)
+    return keypoint_positions(in_cells).flatten(1, 2)
 
 
 def keypoint_positions(offsets: Tensor) -> Tensor:
@@ -107,23 +188,23 @@ def refine_keypoints(positions: Tensor, heatmaps: Tensor) -> tuple[Tensor, Tenso
     everybody, so that it is computed once per picture by convolution and then looked up.
 
     Args:
-        positions: (B, h, w, 17, 2), -1..1.
+        positions: (B, N, 17, 2), -1..1.
         heatmaps: (B, 17, H, W), 0..1.
 
     Returns:
-        Positions (B, h, w, 17, 2), and the heatmaps' values there (B, h, w, 17).
+        Positions (B, N, 17, 2), and the heatmaps' values there (B, N, 17).
     """
-    batch, height, width, count, _ = positions.shape
+    batch, people, count, _ = positions.shape
     maps = heatmaps.flatten(0, 1)[:, None]
     steps = _mean_shift(maps)
     # One grid per picture and keypoint.
-    grid = positions.permute(0, 3, 1, 2, 4).reshape(batch * count, height, width, 2)
+    grid = positions.transpose(1, 2).reshape(batch * count, people, 1, 2)
     for _ in range(_SHIFTS):
         shift = grid_sample(steps, grid, padding_mode="border", align_corners=False)
         grid = grid + shift.permute(0, 2, 3, 1)
     confidence = grid_sample(maps, grid, padding_mode="zeros", align_corners=False)
-    grid = grid.view(batch, count, height, width, 2).permute(0, 2, 3, 1, 4)
-    return grid, confidence.view(batch, count, height, width).permute(0, 2, 3, 1)
+    grid = grid.view(batch, count, people, 2).transpose(1, 2)
+    return grid, confidence.view(batch, count, people).transpose(1, 2)
 
 
 def _mean_shift(maps: Tensor) -> Tensor:

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad
 
+from romp_core.network.lifting import OFFSET_UNIT
+
 # Output channels, stride and number of blocks of each stage; all but the first expand six times.
 STAGES = ((24, 1, 1), (40, 2, 2), (48, 2, 3), (96, 2, 4), (144, 1, 3), (240, 2, 3), (480, 1, 1))
 STEM_CHANNELS, TOP_CHANNELS, EXPANSION = 48, 1280, 6
@@ -19,13 +21,12 @@ NARROW_CHANNELS = (64, 32, 24, 24)  # pyramid at strides 32, 16, 8 and 4
 WIDE_CHANNELS = 64
 EVIDENCE = {"center": 1, "keypoint_offsets": 34, "keypoint_heatmaps": 17, "box_size": 2}
 EVIDENCE_HIDDEN = 96
-OFFSET_UNIT = 32.0  # cells of stride 4; brings offsets to the range of the other features
 
 
 def _channels_of_evidence() -> dict[str, slice]:
-    start = WIDE_CHANNELS + NARROW_CHANNELS[-1]
-    channels = {}
-    for name, count in EVIDENCE.items():
+    start, channels = 0, {}
+    parts = {"wide": WIDE_CHANNELS, "narrow": NARROW_CHANNELS[-1], **EVIDENCE}
+    for name, count in parts.items():
         channels[name] = slice(start, start + count)
         start += count
     return channels
@@ -94,7 +95,7 @@ class MobileNetPyramid(nn.Module):
 
     out_channels = WIDE_CHANNELS + NARROW_CHANNELS[-1] + sum(EVIDENCE.values())
     evidence_channels = _channels_of_evidence()
-    """Where among the channels each kind of evidence is; offsets in units of `OFFSET_UNIT`."""
+    """Where among the channels what is; offsets and sizes in units of `OFFSET_UNIT`."""
 
     pixel_mean = (127.5, 127.5, 127.5)
     pixel_std = (127.5, 127.5, 127.5)

@@ -10,13 +10,8 @@ from torch import Tensor, nn
 from romp_core.errors import ConfigError
 from romp_core.network.heads import append_coordinates, make_head
 from romp_core.network.hrnet import HRNet
-from romp_core.network.lifting import (
-    KEYPOINTS,
-    KeypointLifting,
-    keypoint_positions,
-    refine_keypoints,
-)
-from romp_core.network.mobilenet import OFFSET_UNIT, MobileNetPyramid
+from romp_core.network.lifting import KeypointLifting, appearance_size, read_evidence
+from romp_core.network.mobilenet import MobileNetPyramid
 from romp_core.network.resnet import resnet18, resnet50
 
 BACKBONES: dict[str, Callable[[], nn.Module]] = {
@@ -35,7 +30,6 @@ SMPL_CHANNELS = ROTATION_CHANNELS + BETAS_CHANNELS
 PARAMETER_CHANNELS = CAMERA_CHANNELS + SMPL_CHANNELS
 
 SIZE_MULTIPLE = 64
-_FEATURE_STRIDE = 4
 
 
 class Maps(NamedTuple):
@@ -65,7 +59,8 @@ class NetworkConfig:
         shared_head: one head for all maps instead of three (the paper's ablation "SH").
         center_sigmoid: squash the center map into 0..1, which trains more steadily; the
             published networks leave it linear.
-        lifting: add parameters lifted from the backbone's own 2D keypoints; `mobilenet` only.
+        lifting: parameters come from the backbone's own 2D keypoints and what the picture looks
+            like around them, instead of from convolutions over the map; `mobilenet` only.
         head_channels: width of the heads (the paper's: 64).
     """
 
@@ -91,6 +86,8 @@ class NetworkConfig:
             raise ConfigError(f"map_stride is {self.map_stride}; expected 4, 8 or 16")
         if self.lifting and not hasattr(BACKBONES[self.backbone], "evidence_channels"):
             raise ConfigError(f"lifting is true, but {self.backbone} finds no 2D keypoints")
+        if self.lifting and self.shared_head:
+            raise ConfigError("shared_head is true, but with lifting the only head is the centers'")
         if self.head_channels < 1:
             raise ConfigError(f"head_channels is {self.head_channels}; expected 1 or more")
         if self.head_blocks not in (1, 2, 3):
@@ -102,24 +99,34 @@ class RompNetwork(nn.Module):
 
     Args:
         config: the architecture.
+
+    Attributes:
+        feature_stride: input pixels per cell of the features.
     """
+
+    feature_stride = 4
 
     def __init__(self, config: NetworkConfig):
         super().__init__()
         self.config = config
         self.backbone = BACKBONES[config.backbone]()
         features = self.backbone.out_channels + 2
-        stride = config.map_stride // _FEATURE_STRIDE
+        stride = config.map_stride // self.feature_stride
 
         def head(channels: int) -> nn.Module:
             return make_head(features, channels, stride, config.head_blocks, config.head_channels)
 
-        if config.shared_head:
+        if config.lifting:
+            heads = {"2": head(1)}
+        elif config.shared_head:
             heads = {"shared": head(1 + PARAMETER_CHANNELS)}
         else:  # the published names: SMPL parameters, center, camera
             heads = {"1": head(SMPL_CHANNELS), "2": head(1), "3": head(CAMERA_CHANNELS)}
         self.final_layers = nn.ModuleDict(heads)
-        self.lifting = KeypointLifting(PARAMETER_CHANNELS) if config.lifting else None
+        self.lifting = None
+        if config.lifting:
+            appearance = appearance_size(self.backbone.evidence_channels)
+            self.lifting = KeypointLifting(PARAMETER_CHANNELS, appearance)
         for name in ("pixel_mean", "pixel_std"):
             values = torch.tensor(getattr(self.backbone, name)).view(1, 3, 1, 1)
             self.register_buffer(name, values, persistent=False)
@@ -138,9 +145,55 @@ class RompNetwork(nn.Module):
                 head[-1].bias.data[0] = -2.2  # one tenth: nearly all cells are nobody's
             start = {"1": 0, "shared": 1 + CAMERA_CHANNELS}.get(name)
             if start is not None:
-                identity = torch.tensor([1.0, 0, 0, 1, 0, 0]).repeat(22)
-                identity[3] = -1  # the optical frame's y points down: half a turn about x
-                head[-1].bias.data[start : start + ROTATION_CHANNELS] = identity
+                _rest(head[-1].bias.data[start:])
+        if self.lifting is not None:
+            _rest(self.lifting.output.bias.data[CAMERA_CHANNELS:])
+
+    def features(self, images: Tensor) -> Tensor:
+        """What the maps are made of.
+
+        Args:
+            images: as in `forward`.
+
+        Returns:
+            (B, C, H/4, W/4), coordinates last.
+        """
+        return append_coordinates(self.backbone((images - self.pixel_mean) / self.pixel_std))
+
+    def maps(self, features: Tensor) -> Maps:
+        """Maps of features."""
+        if self.config.shared_head:
+            maps = self.final_layers["shared"](features)
+            return Maps(self._squash(maps[:, :1]), maps[:, 1:])
+        center = self.center_map(features)
+        if self.lifting is None:
+            params = torch.cat([self.final_layers[name](features) for name in "31"], 1)
+        else:
+            params = self.lifted_params(features).unflatten(1, center.shape[2:])
+            params = params.permute(0, 3, 1, 2)
+        return Maps(center, params)
+
+    def center_map(self, features: Tensor) -> Tensor:
+        """(B, 1, h, w) of features, by the centers' own head."""
+        return self._squash(self.final_layers["2"](features))
+
+    def lifted_params(self, features: Tensor, cells: Tensor | None = None) -> Tensor:
+        """Parameters of people at some or all cells; networks with `lifting` only.
+
+        Args:
+            features: (B, C, H/4, W/4).
+            cells: (B, N) int64, flat numbers of cells; None for all of them.
+
+        Returns:
+            (B, N, 145).
+        """
+        stride = self.config.map_stride // self.feature_stride
+        return self.lifting(
+            *read_evidence(features, self.backbone.evidence_channels, stride, cells)
+        )
+
+    def _squash(self, center: Tensor) -> Tensor:
+        return center.sigmoid() if self.config.center_sigmoid else center
 
     def forward(self, images: Tensor) -> Maps:
         """Maps of a batch of images.
@@ -163,45 +216,14 @@ class RompNetwork(nn.Module):
                 f"images have shape {tuple(images.shape)}; expected (B, 3, S, S) "
                 f"with S a multiple of {SIZE_MULTIPLE}"
             )
-        features = self.backbone((images - self.pixel_mean) / self.pixel_std)
-        features = append_coordinates(features)
-        if self.config.shared_head:
-            maps = self.final_layers["shared"](features)
-            center, params = maps[:, :1], maps[:, 1:]
-        else:
-            smpl, center, camera = (self.final_layers[name](features) for name in "123")
-            params = torch.cat([camera, smpl], 1)
-        if self.lifting is not None:
-            params = params + self.lifting(*self._keypoints(features)).permute(0, 3, 1, 2)
-        return Maps(center.sigmoid() if self.config.center_sigmoid else center, params)
+        return self.maps(self.features(images))
 
-    def start_heads_from_zero(self) -> None:
-        """Let the parameter heads say nothing but the resting pose, wherever they look."""
-        for name, head in self.final_layers.items():
-            if name != "2":  # the center map has nothing to do with parameters
-                nn.init.zeros_(head[-1].weight)
 
-    def resting_params(self) -> Tensor:
-        """(145,) parameters that heads started from zero give."""
-        if self.config.shared_head:
-            return self.final_layers["shared"][-1].bias[1:]
-        smpl, camera = (self.final_layers[name][-1].bias for name in "13")
-        return torch.cat([camera, smpl])
-
-    def _keypoints(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Keypoints of the person at each cell of the maps, and how surely they are seen.
-
-        Returns:
-            (B, h, w, 17, 2) in -1..1, and (B, h, w, 17) in 0..1.
-        """
-        channels = self.backbone.evidence_channels
-        positions = keypoint_positions(features[:, channels["keypoint_offsets"]] * OFFSET_UNIT)
-        stride = self.config.map_stride // _FEATURE_STRIDE
-        batch, height, width = positions.shape[:3]
-        grouped = positions.view(
-            batch, height // stride, stride, width // stride, stride, KEYPOINTS, 2
-        )
-        return refine_keypoints(grouped.mean((2, 4)), features[:, channels["keypoint_heatmaps"]])
+def _rest(bias: Tensor) -> None:
+    """Write the 6D rotations of the resting pose to where a bias of rotations begins."""
+    identity = torch.tensor([1.0, 0, 0, 1, 0, 0]).repeat(22)
+    identity[3] = -1  # the optical frame's y points down: half a turn about x
+    bias[:ROTATION_CHANNELS] = identity
 
 
 def build_network(config: NetworkConfig) -> RompNetwork:

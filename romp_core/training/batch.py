@@ -21,6 +21,11 @@ UNJUDGED_PART = 255
 TORSO_MASK = torch.tensor([name in TORSO for name in JOINTS_71])
 
 
+def to_cells(normalized: Tensor, size: int) -> Tensor:
+    """Coordinates in cells (centers at integers) of coordinates -1..1."""
+    return (normalized + 1) * (size / 2) - 0.5
+
+
 @dataclass
 class Batch:
     """B square pictures with up to N people each; what is unknown is zero and masked.
@@ -33,6 +38,7 @@ class Batch:
         diagonals: (B, N) diagonals of the boxes, in the same unit (the picture's is 2 sqrt 2).
         keypoints: (B, N, 71, 2), -1..1.
         labeled: (B, N, 71) bool.
+        visible: (B, N, 71) bool, labeled and not hidden.
         joints: (B, N, 71, 3) metres, any origin.
         has_joints: (B, N, 71) bool.
         rotations: (B, N, 24, 3, 3).
@@ -54,6 +60,7 @@ class Batch:
     diagonals: Tensor
     keypoints: Tensor
     labeled: Tensor
+    visible: Tensor
     joints: Tensor
     has_joints: Tensor
     rotations: Tensor
@@ -69,6 +76,15 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def judged(self, size: int) -> Tensor:
+        """(B, size, size) bool: cells of a map that lie in no ignored box."""
+        ignored = to_cells(self.ignored.unflatten(-1, (2, 2)), size)
+        cells = torch.arange(size, device=ignored.device)
+        low, high = ignored[..., 0, :, None], ignored[..., 1, :, None]
+        within = (cells >= low.round()) & (cells <= high.round()) & (high > low)
+        # (B, M, y, x): inside of a box in both directions.
+        return ~(within[..., 1, :, None] & within[..., 0, None, :]).any(1)
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same on another device."""
@@ -110,8 +126,8 @@ def collate(samples: Sequence[Sample]) -> Batch:
     valid = _pad([np.ones(len(sample), bool) for sample in samples], count)
     labeled = keypoints[..., 2] > 0
     positions = box.to_normalized(keypoints[..., :2])
-    seen = keypoints[..., 2] >= VISIBLE
-    seen = torch.where(seen.any(-1, keepdim=True), seen, labeled)
+    visible = keypoints[..., 2] >= VISIBLE
+    seen = torch.where(visible.any(-1, keepdim=True), visible, labeled)
     images = np.stack([sample.image[..., ::-1].transpose(2, 0, 1) for sample in samples])
     return Batch(
         images=torch.from_numpy(images),
@@ -121,6 +137,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
         diagonals=(boxes[..., 1, :] - boxes[..., 0, :]).norm(dim=-1),
         keypoints=torch.where(labeled[..., None], positions, 0),
         labeled=labeled & valid[..., None],
+        visible=visible & valid[..., None],
         joints=pad("joints_3d"),
         has_joints=pad("has_joints_3d"),
         rotations=axis_angle_to_matrix(pad("pose").unflatten(-1, (24, 3))),

@@ -162,7 +162,6 @@ class LiftingTraining(FiniteLossModule):
         self.network = network
         self.decoder = MeshDecoder(body, root_align=config.root_align)
         self._coco = body.joint_indices(JOINT_SETS["coco17"])
-        network.start_heads_from_zero()
 
     def losses(self, batch: PosedPeople) -> dict[str, Tensor]:
         """Unweighted losses by name."""
@@ -176,7 +175,7 @@ class LiftingTraining(FiniteLossModule):
             placed = joints - joints[:, :1] + batch.place[:, None]
             pixels = batch.focal[:, None, None] * placed[..., :2] / placed[..., 2:].clamp(min=0.2)
         keypoints, confidence = spoil_keypoints(pixels[:, self._coco])
-        params = self.network.lifting(keypoints, confidence) + self.network.resting_params()
+        params = self.network.lifting(keypoints, confidence)
         bodies = self.decoder(params, with_vertices=False)
         known = torch.ones_like(joints[..., 0], dtype=torch.bool)
         root = torch.zeros(joints.shape[1], dtype=torch.bool, device=joints.device)

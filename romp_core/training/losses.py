@@ -28,6 +28,9 @@ class LossWeights:
         aligned_joints: 3D joints after Procrustes alignment ("w_paj3d").
         keypoints: projected 2D joints ("w_pj2d").
         prior: Gaussian mixture over body poses (Eq. 4).
+        heatmaps: focal loss of the backbone's keypoint heatmaps; networks with `lifting` only,
+            as the next. The paper has neither.
+        offsets: 2D keypoints by the backbone's offsets.
     """
 
     center: float = 160.0
@@ -37,6 +40,8 @@ class LossWeights:
     aligned_joints: float = 400.0
     keypoints: float = 420.0
     prior: float = 1.6
+    heatmaps: float = 0.0
+    offsets: float = 0.0
 
 
 def center_focal_loss(

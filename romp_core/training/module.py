@@ -14,6 +14,7 @@ from romp_core.network import Maps, RompNetwork
 from romp_core.training import losses
 from romp_core.training.batch import Batch
 from romp_core.training.config import TrainingConfig
+from romp_core.training.evidence import heatmaps_loss, offsets_loss
 from romp_core.training.finite import FiniteLossModule
 from romp_core.training.schedule import make_optimizer
 from romp_core.training.targets import answering_cells, center_targets
@@ -51,24 +52,43 @@ class RompTraining(FiniteLossModule):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Unweighted losses by name of `LossWeights`, means over the people of all processes."""
         images = batch.images.float().to(memory_format=torch.channels_last)
-        maps = self.network(images)
+        features = self.network.features(images)
+        if self.network.lifting is not None:
+            center_map = self.network.center_map(features)
+            with torch.autocast(images.device.type, enabled=False):
+                return self._lifted_losses(batch, center_map.float(), features.float())
+        maps = self.network.maps(features)
         with torch.autocast(images.device.type, enabled=False):  # bodies need full precision
             return self._losses_of_maps(batch, maps)
 
     def _losses_of_maps(self, batch: Batch, maps: Maps) -> dict[str, Tensor]:
-        center_map = maps.center_map.float()
+        result, cells = self._center_loss(batch, maps.center_map.float())
+        channels = maps.params_map.shape[1]
+        params = maps.params_map.flatten(2).gather(2, cells[:, None].expand(-1, channels, -1))
+        params = params.transpose(1, 2)[batch.valid].float()
+        return result | self._people_losses(batch, self.decoder(params, with_vertices=False))
+
+    def _lifted_losses(
+        self, batch: Batch, center_map: Tensor, features: Tensor
+    ) -> dict[str, Tensor]:
+        """The same for parameters that are computed at people's cells only."""
+        result, cells = self._center_loss(batch, center_map)
+        params = self.network.lifted_params(features, cells)[batch.valid]
+        result["heatmaps"] = _mean(*heatmaps_loss(batch, self.network, features))
+        labeled = batch.labeled[batch.valid].any(-1)
+        offsets = offsets_loss(batch, self.network, features, cells, _scales(batch))
+        result["offsets"] = _mean(offsets * labeled, labeled)
+        return result | self._people_losses(batch, self.decoder(params, with_vertices=False))
+
+    def _center_loss(self, batch: Batch, center_map: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """The center map's loss, and (B, N) the cells that answer for people."""
         size = center_map.shape[-1]
         heat, judged, centers, radii = center_targets(
             batch, size, self.config.car_gamma, self.config.center
         )
         focal, count = losses.center_focal_loss(center_map[:, 0], heat, judged)
         cells = answering_cells(center_map, centers, radii, 2 * centers.shape[1])
-        channels = maps.params_map.shape[1]
-        params = maps.params_map.flatten(2).gather(2, cells[:, None].expand(-1, channels, -1))
-        params = params.transpose(1, 2)[batch.valid].float()
-        bodies = self.decoder(params, with_vertices=False)
-        result = {"center": _mean(focal, count)}
-        return result | self._people_losses(batch, bodies)
+        return {"center": _mean(focal, count)}, cells
 
     def _people_losses(self, batch: Batch, bodies: Bodies) -> dict[str, Tensor]:
         valid = batch.valid
@@ -81,7 +101,6 @@ class RompTraining(FiniteLossModule):
         joints, keypoints = annotated(batch.joints), annotated(batch.keypoints)
         # Hands are never predicted.
         rotations = losses.rotation_loss(bodies.rotations[:, :22], batch.rotations[valid][:, :22])
-        scale = (batch.diagonals[valid] / 2).clamp(min=_MINIMUM_BOX)
         parts = {
             "pose": (rotations, has_pose),
             "betas": (losses.betas_loss(bodies.betas, batch.betas[valid]), has_betas),
@@ -98,7 +117,7 @@ class RompTraining(FiniteLossModule):
                     bodies.projected,
                     keypoints,
                     labeled,
-                    scale if self.config.keypoints_by_box else 1.0,
+                    _scales(batch) if self.config.keypoints_by_box else 1.0,
                 ),
                 labeled.any(-1),
             ),
@@ -111,6 +130,11 @@ class RompTraining(FiniteLossModule):
     def configure_optimizers(self) -> dict:
         """Adam or AdamW with the schedule's rates."""
         return make_optimizer(self.network, self.config.schedule)
+
+
+def _scales(batch: Batch) -> Tensor:
+    """(K,) sizes of the valid people, -1..1."""
+    return (batch.diagonals[batch.valid] / 2).clamp(min=_MINIMUM_BOX)
 
 
 def _mean(values: Tensor, counts: Tensor) -> Tensor:

@@ -11,11 +11,10 @@ from torch.nn.functional import cosine_similarity, cross_entropy
 from romp_core.body.joints import JOINT_SETS, JOINTS_71, SMPL_JOINTS
 from romp_core.center_map import encode
 from romp_core.network import RompNetwork
-from romp_core.training.batch import UNJUDGED_PART, Batch
+from romp_core.training.batch import UNJUDGED_PART, Batch, to_cells
 from romp_core.training.config import TrainingConfig
 from romp_core.training.finite import FiniteLossModule
 from romp_core.training.schedule import make_optimizer
-from romp_core.training.targets import to_cells
 
 JOINTS = [JOINTS_71.index(name) for name in JOINT_SETS["coco17"]]
 PARTS = 1 + len(SMPL_JOINTS)

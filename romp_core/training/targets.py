@@ -4,14 +4,9 @@ import torch
 from torch import Tensor
 
 from romp_core.center_map import decode, encode, kernel_radii, repel_centers
-from romp_core.training.batch import Batch
+from romp_core.training.batch import Batch, to_cells
 
 PEAK_THRESHOLD = 0.2
-
-
-def to_cells(normalized: Tensor, size: int) -> Tensor:
-    """Coordinates in cells (centers at integers) of coordinates -1..1."""
-    return (normalized + 1) * (size / 2) - 0.5
 
 
 def center_targets(
@@ -34,13 +29,7 @@ def center_targets(
     centers = repel_centers(to_cells(middles, size), radii, batch.valid, gamma)
     centers = centers.clamp(0, size - 1)
     heat = encode(centers, radii, batch.valid, (size, size))
-    ignored = to_cells(batch.ignored.unflatten(-1, (2, 2)), size)
-    cells = torch.arange(size, device=heat.device)
-    low, high = ignored[..., 0, :, None], ignored[..., 1, :, None]
-    within = (cells >= low.round()) & (cells <= high.round()) & (high > low)
-    # (B, M, y, x): inside of a box in both directions.
-    covered = (within[..., 1, :, None] & within[..., 0, None, :]).any(1)
-    return heat, ~covered, centers, radii
+    return heat, batch.judged(size), centers, radii
 
 
 def answering_cells(center_map: Tensor, centers: Tensor, radii: Tensor, max_people: int) -> Tensor:

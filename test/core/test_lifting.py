@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from romp_core.errors import ConfigError
-from romp_core.network import NetworkConfig, build_network
+from romp_core.network import NetworkConfig, RompNetwork, build_network
 from romp_core.network.lifting import (
+    OFFSET_UNIT,
     KeypointLifting,
+    cell_keypoints,
     keypoint_positions,
     refine_keypoints,
 )
@@ -17,7 +19,7 @@ from romp_core.network.lifting import (
 @pytest.fixture
 def lifting() -> KeypointLifting:
     torch.manual_seed(0)
-    layers = KeypointLifting(145, width=32)
+    layers = KeypointLifting(145, 8, width=32)
     torch.nn.init.normal_(layers.output.weight, std=0.1)
     return layers
 
@@ -58,28 +60,64 @@ def test_keypoints_move_uphill_and_stay_where_nothing_is_seen():
     heatmaps[0, 3] = torch.exp(-((rows - 10) ** 2 + (columns - 20) ** 2) / 8)
     peak = torch.tensor([2 * 20.5 / 48 - 1, 2 * 10.5 / 32 - 1])
     near = peak + torch.tensor([4 / 48, -4 / 32])  # two cells off
-    positions = near.expand(1, 2, 3, 17, 2)
+    positions = near.expand(1, 6, 17, 2)
     moved, confidence = refine_keypoints(positions, heatmaps)
-    assert (moved[0, 1, 2, 3] - peak).norm() < 0.3 * (near - peak).norm()
-    torch.testing.assert_close(moved[0, 1, 2, 5], near)
-    assert confidence[0, 0, 0, 3] > 0.8
-    assert confidence[0, 0, 0, 5] == 0
+    assert (moved[0, 5, 3] - peak).norm() < 0.3 * (near - peak).norm()
+    torch.testing.assert_close(moved[0, 5, 5], near)
+    assert confidence[0, 0, 3] > 0.8
+    assert confidence[0, 0, 5] == 0
 
 
-def test_a_network_whose_heads_are_silent_says_what_it_lifts():
+def test_what_a_picture_looks_like_is_heard_once_learnt(lifting):
+    keypoints, seen = torch.randn(5, 17, 2), torch.rand(5, 17)
+    one, other = torch.randn(2, 5, 8)
+    torch.testing.assert_close(lifting(keypoints, seen, one), lifting(keypoints, seen))
+    torch.nn.init.normal_(lifting.appearance[-1].weight)
+    assert (lifting(keypoints, seen, one) - lifting(keypoints, seen, other)).abs().min() > 0
+
+
+@pytest.fixture
+def network() -> RompNetwork:
     torch.manual_seed(0)
     network = build_network(NetworkConfig("mobilenet", lifting=True))
-    network.start_heads_from_zero()
-    images = torch.rand(1, 3, 64, 128) * 255
+    torch.nn.init.normal_(network.lifting.output.weight, std=0.1)
+    torch.nn.init.normal_(network.lifting.appearance[-1].weight, std=0.1)
+    return network
+
+
+def test_an_untrained_network_sees_the_resting_pose():
+    network = build_network(NetworkConfig("mobilenet", lifting=True))
     with torch.inference_mode():
-        resting = network(images).params_map[:, 3:]
-        torch.nn.init.normal_(network.lifting.output.weight, std=0.1)
-        lifted = network(images).params_map[:, 3:]
-    expected = network.resting_params()[3:, None, None].expand_as(resting[0])
-    torch.testing.assert_close(resting[0], expected)
-    assert (lifted - resting).abs().amax((0, 2, 3)).min() > 1e-3
+        rotations = network(torch.rand(1, 3, 64, 128) * 255).params_map[0, 3:135]
+    expected = torch.tensor([1.0, 0, 0, 1, 0, 0]).repeat(22)
+    expected[3] = -1
+    torch.testing.assert_close(rotations, expected[:, None, None].expand_as(rotations))
+
+
+def test_parameters_at_cells_are_those_of_the_map(network):
+    with torch.inference_mode():
+        features = network.features(torch.rand(2, 3, 64, 128) * 255)
+        whole = network.maps(features).params_map
+        cells = torch.tensor([[0, 17, 100], [127, 5, 5]])
+        some = network.lifted_params(features, cells)
+    expected = whole.flatten(2).gather(2, cells[:, None].expand(-1, 145, -1)).transpose(1, 2)
+    torch.testing.assert_close(some, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_cells_average_the_offsets_they_cover():
+    offsets = torch.zeros(1, 34, 4, 4)
+    offsets[0, 3, :2, :2] = torch.tensor([[1.0, 2.0], [3.0, 6.0]])  # x of the second keypoint
+    positions = cell_keypoints(offsets, 2)[0].unflatten(0, (2, 2))
+    middle_of_cell = -0.5
+    moved = middle_of_cell + 3.0 * OFFSET_UNIT * 2 / 4
+    torch.testing.assert_close(positions[0, 0, 1], torch.tensor([moved, middle_of_cell]))
 
 
 def test_backbones_without_keypoints_cannot_lift():
     with pytest.raises(ConfigError, match="resnet18 finds no 2D keypoints"):
         NetworkConfig("resnet18", lifting=True)
+
+
+def test_lifting_leaves_no_room_for_a_shared_head():
+    with pytest.raises(ConfigError, match="shared_head is true"):
+        NetworkConfig("mobilenet", lifting=True, shared_head=True)

@@ -1,0 +1,108 @@
+"""Losses of the backbone's 2D evidence, on pictures whose people are known."""
+
+import numpy as np
+import pytest
+import torch
+
+from romp_core.body.joints import JOINT_SETS, JOINTS_71
+from romp_core.data.sample import OCCLUDED, VISIBLE, Sample
+from romp_core.network import NetworkConfig, RompNetwork, build_network
+from romp_core.network.lifting import OFFSET_UNIT
+from romp_core.training.batch import Batch, collate
+from romp_core.training.evidence import COCO, heatmaps_loss, offsets_loss
+
+SIZE, FEATURES = 64, 16
+NOSE, WRIST = JOINTS_71.index("nose"), JOINTS_71.index("left_wrist")
+NOSE_CHANNEL, WRIST_CHANNEL = (JOINT_SETS["coco17"].index(n) for n in ("nose", "left_wrist"))
+
+
+@pytest.fixture(scope="module")
+def network() -> RompNetwork:
+    return build_network(NetworkConfig("mobilenet", lifting=True))
+
+
+def make_batch(wrist: float = VISIBLE, ignored: tuple = ()) -> Batch:
+    """One person of whom the nose, at cell (4, 2), and the left wrist, at (9, 7), are labeled."""
+    keypoints = np.zeros((1, 71, 3), np.float32)
+    keypoints[0, NOSE] = 4 * 4 + 1.5, 2 * 4 + 1.5, VISIBLE
+    keypoints[0, WRIST] = 9 * 4 + 1.5, 7 * 4 + 1.5, wrist
+    return collate(
+        [
+            Sample(
+                image=np.zeros((SIZE, SIZE, 3), np.uint8),
+                source="made up",
+                keypoints_2d=keypoints,
+                boxes=np.array([[7.5, 7.5, 39.5, 39.5]], np.float32),
+                ignored_boxes=np.array(ignored, np.float32).reshape(-1, 4),
+            )
+        ]
+    )
+
+
+def make_features(network: RompNetwork, *peaks: tuple[int, int, int]) -> torch.Tensor:
+    features = torch.full((1, network.backbone.out_channels, FEATURES, FEATURES), 0.01)
+    heatmaps = features[:, network.backbone.evidence_channels["keypoint_heatmaps"]]
+    for channel, x, y in peaks:
+        heatmaps[0, channel, y, x] = 0.99
+    return features
+
+
+def heat(network: RompNetwork, batch: Batch, *peaks: tuple[int, int, int]) -> float:
+    loss, count = heatmaps_loss(batch, network, make_features(network, *peaks))
+    assert count.tolist() == [batch.visible[:, :, COCO].sum()]
+    return float(loss)
+
+
+def test_heatmaps_are_best_with_peaks_at_the_visible_keypoints(network):
+    batch = make_batch()
+    right = heat(network, batch, (NOSE_CHANNEL, 4, 2), (WRIST_CHANNEL, 9, 7))
+    assert right < 0.1
+    for wrong in ((), ((NOSE_CHANNEL, 9, 7), (WRIST_CHANNEL, 4, 2))):
+        assert heat(network, batch, *wrong) > 10 * right
+
+
+def test_hidden_keypoints_are_not_judged(network):
+    batch = make_batch(wrist=OCCLUDED)
+    nose = (NOSE_CHANNEL, 4, 2)
+    silent, seen = heat(network, batch, nose), heat(network, batch, nose, (WRIST_CHANNEL, 9, 7))
+    assert seen == pytest.approx(silent, abs=0.01)
+    assert heat(network, batch, nose, (WRIST_CHANNEL, 14, 2)) > silent + 1
+
+
+def test_ignored_boxes_are_not_judged(network):
+    peaks = (NOSE_CHANNEL, 4, 2), (WRIST_CHANNEL, 9, 7), (WRIST_CHANNEL, 13, 13)
+    judged = heat(network, make_batch(), *peaks)
+    assert heat(network, make_batch(ignored=[(48, 48, 60, 60)]), *peaks) < judged - 1
+
+
+def test_offsets_are_measured_in_people_sizes(network):
+    batch = make_batch()
+    features = torch.zeros(1, network.backbone.out_channels, FEATURES, FEATURES)
+    offsets = features[:, network.backbone.evidence_channels["keypoint_offsets"]]
+    cell = torch.tensor([[3 * (FEATURES // 2) + 2]])  # covers features 4..5 by 6..7
+    for channel, x, y in ((NOSE_CHANNEL, 4, 2), (WRIST_CHANNEL, 9, 7)):
+        offsets[0, 2 * channel] = (y - 6.5) / OFFSET_UNIT
+        offsets[0, 2 * channel + 1] = (x - 4.5) / OFFSET_UNIT
+    scale = torch.tensor([0.5])
+    assert offsets_loss(batch, network, features, cell, scale).item() == pytest.approx(0, abs=1e-6)
+    offsets[0, 2 * WRIST_CHANNEL] += 2 / OFFSET_UNIT  # two cells of sixteen: a quarter of the half
+    assert offsets_loss(batch, network, features, cell, scale).item() == pytest.approx(0.25)
+
+
+def test_gradients_reach_heatmaps_and_offsets_alone(network):
+    batch, cell, scale = make_batch(), torch.tensor([[26]]), torch.tensor([0.5])
+    torch.manual_seed(0)
+    features = torch.rand(1, network.backbone.out_channels, FEATURES, FEATURES).double()
+    channels = network.backbone.evidence_channels
+
+    def check(name: str, loss) -> None:
+        def of_part(part: torch.Tensor) -> torch.Tensor:
+            whole = features.clone()
+            whole[:, channels[name]] = part
+            return loss(whole)
+
+        part = (features[:, channels[name]] * 0.8 + 0.1).requires_grad_()
+        assert torch.autograd.gradcheck(of_part, part, atol=1e-4, fast_mode=True)
+
+    check("keypoint_heatmaps", lambda x: heatmaps_loss(batch, network, x)[0])
+    check("keypoint_offsets", lambda x: offsets_loss(batch, network, x, cell, scale))
