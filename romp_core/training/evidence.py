@@ -1,6 +1,5 @@
 """Losses of a backbone's 2D evidence: keypoint heatmaps, and offsets from cells to keypoints."""
 
-import torch
 from torch import Tensor
 
 from romp_core.body.joints import JOINT_SETS, JOINTS_71
