@@ -13,22 +13,15 @@ from romp_core.body.model import BodyModel
 from romp_core.center_map import Detections, decode
 from romp_core.checkpoints import body_family, read_checkpoint
 from romp_core.errors import ConfigError
-from romp_core.geometry.cameras import (
-    Letterbox,
-    checked_intrinsics,
-    intrinsics_from_fov,
-    solve_translation,
-)
+from romp_core.geometry.cameras import Letterbox, intrinsics_from_fov
+from romp_core.geometry.lens import CameraModel
 from romp_core.geometry.rotations import matrix_to_axis_angle
 from romp_core.mesh_parameters import MeshDecoder
 from romp_core.network import RompNetwork
 from romp_core.people import People
+from romp_core.place.monocular import place_by_pixels
 from romp_core.posing import boxes_around
 from romp_core.preprocessing import check_image, letterbox_batch
-
-UNSEEN_WEIGHT = 0.1
-"""Weight of joints outside of the image where a translation is solved: their pixels are the
-network's guess."""
 
 RUNTIMES = ("auto", "torch")
 
@@ -80,7 +73,7 @@ class Romp:
     def predict(
         self,
         image: np.ndarray,
-        intrinsics: np.ndarray | None = None,
+        intrinsics: np.ndarray | CameraModel | None = None,
         *,
         with_vertices: bool = True,
     ) -> People:
@@ -88,7 +81,8 @@ class Romp:
 
         Args:
             image: (H, W, 3) uint8, BGR.
-            intrinsics: (3, 3) K in pixels of the image; None assumes `horizontal_fov_deg`.
+            intrinsics: (3, 3) K in pixels of the image, or `CameraModel` where the lens distorts;
+                None assumes `horizontal_fov_deg`.
             with_vertices: false saves the mesh; `vertices` is then (K, 0, 3).
 
         Returns:
@@ -103,7 +97,7 @@ class Romp:
     def predict_batch(
         self,
         images: Sequence[np.ndarray],
-        intrinsics: Sequence[np.ndarray | None] | None = None,
+        intrinsics: Sequence[np.ndarray | CameraModel | None] | None = None,
         *,
         with_vertices: bool = True,
     ) -> list[People]:
@@ -111,7 +105,7 @@ class Romp:
 
         Args:
             images: (H, W, 3) uint8, BGR; sizes may differ.
-            intrinsics: one (3, 3) K or None per image.
+            intrinsics: one (3, 3) K, `CameraModel` or None per image.
             with_vertices: as in `predict`.
 
         Returns:
@@ -129,10 +123,7 @@ class Romp:
                 f"{len(intrinsics)} intrinsics for {len(images)} images; expected one each, or None"
             )
         cameras = [
-            intrinsics_from_fov(*image.shape[:2], self.horizontal_fov_deg)
-            if matrix is None
-            else checked_intrinsics(matrix)
-            for image, matrix in zip(images, intrinsics, strict=True)
+            self._camera(image, given) for image, given in zip(images, intrinsics, strict=True)
         ]
         if len(images) == 0:
             return []
@@ -143,15 +134,24 @@ class Romp:
             return self._people(
                 found,
                 [image.shape[:2] for image in images],
-                np.stack(cameras),
+                cameras,
                 with_vertices=with_vertices,
             )
+
+    def _camera(
+        self, image: np.ndarray, intrinsics: np.ndarray | CameraModel | None
+    ) -> CameraModel:
+        if isinstance(intrinsics, CameraModel):
+            return intrinsics
+        if intrinsics is None:
+            intrinsics = intrinsics_from_fov(*image.shape[:2], self.horizontal_fov_deg)
+        return CameraModel(intrinsics)
 
     def _people(
         self,
         found: Detections,
         sizes: Sequence[tuple[int, int]],
-        intrinsics: np.ndarray,
+        cameras: Sequence[CameraModel],
         *,
         with_vertices: bool,
     ) -> list[People]:
@@ -166,13 +166,6 @@ class Romp:
             return (normalized + 1) * half_side[:, None, None] - offset[:, None]
 
         keypoints = to_pixels(bodies.projected)
-        seen = ((keypoints > -0.5) & (keypoints < limit[:, None] + 0.5)).all(-1)
-        translation = solve_translation(
-            bodies.joints,
-            keypoints,
-            torch.from_numpy(intrinsics).to(self.device)[owner],
-            torch.where(seen, 1.0, UNSEEN_WEIGHT),
-        )
         mesh = bodies.joints[:, :0] if bodies.vertices is None else bodies.vertices
         cells = found.cells[found.valid].float() + 0.5
         stride = self.network.config.map_stride / self.network.config.input_size
@@ -181,9 +174,9 @@ class Romp:
             "pose": matrix_to_axis_angle(bodies.rotations).flatten(1),
             "betas": bodies.betas,
             "camera": bodies.camera,
-            "translation": translation,
-            "vertices": mesh + translation[:, None],
-            "joints": bodies.joints + translation[:, None],
+            "translation": torch.zeros(len(owner), 3),
+            "vertices": mesh,
+            "joints": bodies.joints,
             "keypoints_2d": keypoints,
             "boxes": boxes_around(keypoints, limit),
             "track_ids": torch.zeros(len(owner), dtype=torch.int64),
@@ -191,7 +184,11 @@ class Romp:
         }
         everybody = People(**{name: value.cpu().numpy() for name, value in result.items()})
         ends = counts.cpu().numpy().cumsum()
-        return [everybody[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+        each = [everybody[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+        return [
+            people.moved(place_by_pixels(people.joints, people.keypoints_2d, camera, size))
+            for people, camera, size in zip(each, cameras, sizes, strict=True)
+        ]
 
     def _letterboxes(self, sizes: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor, Tensor]:
         """Half sides (B,), pixel offsets (B, 2) and last pixels (B, 2) of the padded squares."""

@@ -1,7 +1,7 @@
 """People: what is known of everybody in one image."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +112,20 @@ class People:
 
     def __iter__(self) -> Iterator["People"]:
         return (self[index] for index in range(len(self)))
+
+    def moved(self, shift: np.ndarray) -> "People":
+        """The same people elsewhere, their pixels unchanged.
+
+        Args:
+            shift: (K, 3) metres in the optical frame.
+        """
+        shift = np.asarray(shift, np.float32)
+        return replace(
+            self,
+            translation=self.translation + shift,
+            vertices=self.vertices + shift[:, None],
+            joints=self.joints + shift[:, None],
+        )
 
     def save(self, path: str | Path) -> None:
         """Write all fields to an .npz file."""

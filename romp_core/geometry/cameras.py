@@ -1,4 +1,4 @@
-"""Cameras: weak and full perspective, the padded square, and where a body stands.
+"""Cameras: weak and full perspective, and the padded square.
 
 Conventions (REP 103, OpenCV): the optical frame has x right, y down, z forward, in
 metres. Pixel coordinates are (x, y) with pixel centres at integers, as in the K of a
@@ -16,9 +16,6 @@ from romp_core.errors import ConfigError
 
 NEAREST_DEPTH = 0.01
 """Depth in metres that points at or behind the camera are moved to before a division."""
-
-MINIMUM_DISTANCE, MAXIMUM_DISTANCE = 0.1, 1000.0
-"""Range in metres of a body's mean depth that `solve_translation` answers with."""
 
 
 def intrinsics_from_fov(height: int, width: int, horizontal_fov_deg: float = 60.0) -> np.ndarray:
@@ -141,50 +138,3 @@ class Letterbox:
         """Coordinates -1..1 of the padded square; the inverse of `to_pixels`."""
         offset = pixels.new_tensor([self.left + 0.5, self.top + 0.5])
         return (pixels + offset) / (self.side / 2) - 1
-
-
-def solve_translation(
-    points: Tensor, pixels: Tensor, intrinsics: Tensor, weights: Tensor | None = None
-) -> Tensor:
-    """Where a body stands, from its 3D points and the pixels at which they are seen.
-
-    Each pixel gives two equations linear in the translation t,
-    (x - cx)/fx * (Z + tz) = X + tx and the same for y, whose weighted least squares have a
-    closed form: tz is a ratio of covariances, tx and ty follow. Where that answer lies behind
-    the camera (flat or contradictory input), the depth is instead the one at which the body's
-    extent fits the extent of its pixels: scaled orthography.
-
-    Args:
-        points: (*, N, 3) metres, axes of the optical frame, any origin.
-        pixels: (*, N, 2).
-        intrinsics: (*, 3, 3); the skew is ignored.
-        weights: (*, N), non-negative, not all zero; None weighs all alike. Points that are not
-            seen should weigh little.
-
-    Returns:
-        (*, 3) metres: add it to `points` to have them in the optical frame. Always finite; the
-        points' mean depth then lies within `MINIMUM_DISTANCE`..`MAXIMUM_DISTANCE`.
-    """
-    if weights is None:
-        weights = torch.ones_like(points[..., 0])
-    share = (weights / weights.sum(-1, keepdim=True).clamp(min=1e-12))[..., None]
-    focal = torch.diagonal(intrinsics, dim1=-2, dim2=-1)[..., None, :2]
-    rays = (pixels - intrinsics[..., None, :2, 2]) / focal
-    depth = points[..., 2:]
-
-    def mean(values: Tensor) -> Tensor:
-        return (share * values).sum(-2)
-
-    ray_mean, point_mean, depth_mean = mean(rays), mean(points[..., :2]), mean(depth)
-    rays_centred = rays - ray_mean[..., None, :]
-    # tx - ray * tz = ray * Z - X: with the means taken out only tz is left.
-    right_side = rays * depth - points[..., :2]
-    variance = mean(rays_centred.square()).sum(-1, keepdim=True).clamp(min=1e-12)
-    covariance = mean(rays_centred * right_side).sum(-1, keepdim=True)
-    tz = -covariance / variance
-
-    extent = mean((points[..., :2] - point_mean[..., None, :]).square()).sum(-1, keepdim=True)
-    orthographic = (extent / variance).sqrt() - depth_mean
-    tz = torch.where(tz + depth_mean > MINIMUM_DISTANCE, tz, orthographic)
-    tz = (tz + depth_mean).clamp(MINIMUM_DISTANCE, MAXIMUM_DISTANCE) - depth_mean
-    return torch.cat([mean(right_side) + ray_mean * tz, tz], -1)

@@ -142,55 +142,6 @@ def test_letterbox_round_trip_and_borders(height, width):
     torch.testing.assert_close(box.to_pixels(box.to_normalized(pixels)), pixels, atol=1e-3, rtol=0)
 
 
-CAMERAS = [  # height, width, K: wide, tele, anisotropic with an off-centre point, portrait
-    (480, 640, cameras.intrinsics_from_fov(480, 640, 90)),
-    (1080, 1920, cameras.intrinsics_from_fov(1080, 1920, 25)),
-    (720, 1280, np.array([[900, 0, 500.0], [0, 950, 400], [0, 0, 1]], np.float32)),
-    (1280, 720, cameras.intrinsics_from_fov(1280, 720, 45)),
-]
-
-
-@pytest.mark.parametrize(("height", "width", "intrinsics"), CAMERAS)
-@pytest.mark.parametrize("distance", [1.0, 2.5, 5.0, 10.0])
-def test_translation_round_trip(height, width, intrinsics, distance):
-    """Must show: translation within 1 % for bodies at 1 to 10 m."""
-    generator = torch.Generator().manual_seed(int(distance * 10))
-    body = (torch.rand(16, 24, 3, generator=generator) - 0.5) * torch.tensor([0.8, 1.7, 0.5])
-    translation = torch.randn(16, 3, generator=generator) * 0.3
-    translation[:, 2] = distance
-    matrix = torch.from_numpy(intrinsics)
-    pixels = cameras.perspective_project(body + translation[:, None], matrix)
-    found = cameras.solve_translation(body, pixels, matrix)
-    assert ((found - translation).norm(dim=-1) / translation.norm(dim=-1)).max() < 0.01
-
-
-def test_translation_ignores_points_of_weight_zero():
-    matrix = torch.from_numpy(CAMERAS[0][2])
-    body = torch.randn(1, 10, 3, generator=torch.Generator().manual_seed(0)) * 0.3
-    pixels = cameras.perspective_project(body + torch.tensor([0.0, 0, 3]), matrix)
-    pixels[:, 5:] = 0
-    weights = torch.tensor([[1.0] * 5 + [0.0] * 5])
-    found = cameras.solve_translation(body, pixels, matrix, weights)
-    torch.testing.assert_close(found, torch.tensor([[0.0, 0, 3]]), atol=1e-3, rtol=0)
-
-
-def test_translation_is_in_front_and_finite_whatever_the_pixels():
-    matrix = torch.from_numpy(CAMERAS[0][2])
-    body = torch.randn(4, 24, 3, generator=torch.Generator().manual_seed(0)) * 0.3
-    pixels = torch.stack(
-        [
-            torch.full((24, 2), 100.0),  # all at one place
-            -1000 * body[1, :, :2],  # upside down: only a body behind the camera fits
-            torch.randn(24, 2) * 1e6,
-            torch.zeros(24, 2),
-        ]
-    )
-    found = cameras.solve_translation(body, pixels, matrix)
-    assert found.isfinite().all()
-    mean_depth = (body + found[:, None])[..., 2].mean(-1)
-    assert (mean_depth > cameras.MINIMUM_DISTANCE * 0.99).all()
-
-
 def test_weak_perspective_is_the_published_formula():
     projected = cameras.weak_perspective_project(
         torch.tensor([[0.5, -0.5, 9.0]]), torch.tensor([2.0, 0.1, -0.2])

@@ -1,0 +1,1 @@
+"""Where people stand, in metres: from pixels alone, and from measured depth."""
