@@ -1,7 +1,7 @@
 """What tracking and smoothing assume about people, cameras and the network."""
 
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 
 from romp_core.errors import ConfigError
 
@@ -52,12 +52,12 @@ class TrackingConfig:
 
 @dataclass(frozen=True)
 class Channel:
-    """How one quantity is smoothed.
+    """How one quantity is smoothed: by a low-pass filter whose rate grows with the speed v,
+    (1 / strength^2 + (v / speed)^2) / time_constant_s.
 
     Attributes:
-        time_constant_s: of the low-pass filter at smoothing 1 when nothing moves.
-        speed: in the quantity's unit per second, at which the rate of following has grown by as
-            much as that time constant's own.
+        time_constant_s: at strength 1 when nothing moves, seconds.
+        speed: at which this rate is twice as high; the quantity's unit per second.
     """
 
     time_constant_s: float
@@ -69,19 +69,19 @@ class Channel:
 
 @dataclass(frozen=True)
 class SmoothingConfig:
-    """Smoothing at strength 1; see `docs/tracking.md`.
+    """Smoothing. Each quantity has its own channel, because each is measured differently well.
 
     Attributes:
-        rotations: of joints, radians per second.
-        direction: of the line of sight to a person, x/z and y/z per second.
-        log_depth: of its distance, natural logarithm of metres per second.
-        speed_time_constant_s: of the low-pass filter of speeds.
+        rotations: of the joints, radians.
+        direction: of the line of sight to a person, x/z and y/z.
+        log_depth: of the distance, natural logarithm of metres.
+        speed_time_constant_s: of the low-pass filter of the speeds, seconds.
         shape_s: seconds over which a shape is averaged.
     """
 
-    rotations: Channel = field(default_factory=lambda: Channel(0.4, 0.5))
-    direction: Channel = field(default_factory=lambda: Channel(0.2, 0.05))
-    log_depth: Channel = field(default_factory=lambda: Channel(0.8, 0.2))
+    rotations: Channel = Channel(1.0, 1.5)
+    direction: Channel = Channel(0.4, 0.2)
+    log_depth: Channel = Channel(1.3, 0.25)
     speed_time_constant_s: float = 0.1
     shape_s: float = 10.0
 

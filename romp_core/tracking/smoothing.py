@@ -140,7 +140,7 @@ class Smoother:
 def _share(channel: Channel, speed: np.ndarray, seconds: np.ndarray, strength: float) -> np.ndarray:
     """The part of the way to a measurement that is gone, (M, ...) like the speed."""
     seconds = seconds.reshape(-1, *[1] * (speed.ndim - 1))
-    rate = (1 / strength**2 + speed / channel.speed) / channel.time_constant_s
+    rate = (1 / strength**2 + (speed / channel.speed) ** 2) / channel.time_constant_s
     return -np.expm1(-seconds * rate)
 
 

@@ -39,6 +39,24 @@ def load_poses(path: str | Path, held_out: bool = False) -> np.ndarray:
     path = Path(path)
     if path.is_dir():
         return read_bvh_folder(path, held_out)
+    return np.concatenate(load_clips(path, held_out))
+
+
+def load_clips(path: str | Path, held_out: bool = False) -> list[np.ndarray]:
+    """Recorded poses of an .npz file, one array per recording, in order.
+
+    Args:
+        path: an .npz as for `load_poses`; `clip` (N,) names the recording of each pose. Without
+            it all poses are one.
+        held_out: take the poses set aside for evaluation instead of those for training.
+
+    Returns:
+        (M, 24, 3) float32 each.
+
+    Raises:
+        DataError: nothing usable is there.
+    """
+    path = Path(path)
     if not path.is_file():
         raise DataError(
             f"no pose file at {path}: give an .npz with `pose` (N, 24, 3), a folder of .bvh "
@@ -46,19 +64,19 @@ def load_poses(path: str | Path, held_out: bool = False) -> np.ndarray:
         )
     try:
         with np.load(path, allow_pickle=False) as data:
-            arrays = {key: data[key] for key in ("pose", "held_out") if key in data}
+            arrays = {key: data[key] for key in ("pose", "held_out", "clip") if key in data}
     except (ValueError, OSError, EOFError) as error:
         raise DataError(f"{path} is not a readable .npz file: {error}") from error
     pose = arrays.get("pose")
     if pose is None or pose[0].size != 72:
         found = "no array `pose`" if pose is None else f"`pose` of shape {pose.shape}"
         raise DataError(f"{path} holds {found}; expected `pose` (N, 24, 3) or (N, 72)")
-    pose = pose.reshape(-1, 24, 3).astype(np.float32)
-    mask = arrays.get("held_out", np.zeros(len(pose), bool)).astype(bool)
-    chosen = pose[mask == held_out]
-    if not len(chosen) or not np.isfinite(chosen).all():
+    chosen = arrays.get("held_out", np.zeros(len(pose), bool)).astype(bool) == held_out
+    pose = pose.reshape(-1, 24, 3).astype(np.float32)[chosen]
+    if not len(pose) or not np.isfinite(pose).all():
         raise DataError(f"{path} has no finite poses with held_out == {held_out}")
-    return chosen
+    clip = arrays.get("clip", np.zeros(len(chosen)))[chosen]
+    return np.split(pose, np.flatnonzero(clip[1:] != clip[:-1]) + 1)
 
 
 def mirror(pose: np.ndarray) -> np.ndarray:
