@@ -6,6 +6,13 @@ from dataclasses import dataclass, fields
 from romp_core.errors import ConfigError
 
 
+def _check_positive(config: object) -> None:
+    for entry in fields(config):
+        value = getattr(config, entry.name)
+        if isinstance(value, int | float) and not (math.isfinite(value) and value > 0):
+            raise ConfigError(f"{entry.name} is {value}; expected a finite number above 0")
+
+
 @dataclass(frozen=True)
 class TrackingConfig:
     """Identities.
@@ -87,10 +94,3 @@ class SmoothingConfig:
 
     def __post_init__(self):
         _check_positive(self)
-
-
-def _check_positive(config: object) -> None:
-    for entry in fields(config):
-        value = getattr(config, entry.name)
-        if isinstance(value, int | float) and not (math.isfinite(value) and value > 0):
-            raise ConfigError(f"{entry.name} is {value}; expected a finite number above 0")
