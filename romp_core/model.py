@@ -1,5 +1,6 @@
 """Romp: from images to people."""
 
+import logging
 import math
 import warnings
 from collections.abc import Sequence
@@ -10,20 +11,20 @@ import torch
 from torch import Tensor
 
 from romp_core.body.model import BodyModel
-from romp_core.center_map import Detections, decode
 from romp_core.checkpoints import body_family, read_checkpoint
+from romp_core.device_path import DevicePath, PeopleTensors, frame_rows
 from romp_core.errors import ConfigError
-from romp_core.geometry.cameras import Letterbox, intrinsics_from_fov
+from romp_core.geometry.cameras import intrinsics_from_fov
 from romp_core.geometry.lens import CameraModel
-from romp_core.geometry.rotations import matrix_to_axis_angle
 from romp_core.mesh_parameters import MeshDecoder
 from romp_core.network import RompNetwork
 from romp_core.people import People
 from romp_core.place.monocular import place_by_pixels
-from romp_core.posing import boxes_around
-from romp_core.preprocessing import check_image, letterbox_batch
+from romp_core.preprocessing import HostLetterbox, check_image, letterbox_on_device
+from romp_core.runtime import Runtime, choices
+from romp_core.runtime.guard import choose_runtime
 
-RUNTIMES = ("auto", "torch")
+logger = logging.getLogger(__name__)
 
 
 class Romp:
@@ -33,6 +34,9 @@ class Romp:
         network: the network; moved to the device.
         body: the body; moved to the device.
         device: where everything runs.
+        runtime: what runs the network, one of `runtime.RUNTIMES`; "auto" takes the fastest that is
+            installed and passes the accuracy guard (`runtime.guard`).
+        precision: of the network, one of `runtime.PRECISIONS`; "auto" as above.
         root_align: whether the network was trained with the body's root subtracted before
             projection (it belongs to the weights).
         use_betas: false where the weights were trained with another body: betas are then zero.
@@ -41,7 +45,8 @@ class Romp:
         horizontal_fov_deg: horizontal field of view in degrees where no intrinsics are given.
 
     Attributes:
-        network: (B, 3, S, S) float RGB 0..255 -> `Maps`.
+        network: (B, 3, S, S) float RGB 0..255 -> `Maps`; predictions use copies that runtimes made.
+        runtime: what runs the network.
     """
 
     def __init__(
@@ -50,6 +55,8 @@ class Romp:
         body: BodyModel,
         *,
         device: str | torch.device = "cpu",
+        runtime: str = "torch",
+        precision: str = "float32",
         root_align: bool = True,
         use_betas: bool = True,
         center_threshold: float = 0.2,
@@ -64,6 +71,15 @@ class Romp:
         self.center_threshold = center_threshold
         self.max_people = max_people
         self.horizontal_fov_deg = horizontal_fov_deg
+        self._path = DevicePath(self.network, self.decoder)
+        self._letterbox = HostLetterbox(self.network.config.input_size)
+        self.runtime: Runtime = choose_runtime(self, choices(runtime, precision, self.device))
+        logger.info("runtime: %s on %s", self.runtime_name, self.device)
+
+    @property
+    def runtime_name(self) -> str:
+        """What runs the network and in which precision, in words."""
+        return f"{self.runtime.name}, {self.runtime.precision}"
 
     @property
     def body(self) -> BodyModel:
@@ -127,16 +143,29 @@ class Romp:
         ]
         if len(images) == 0:
             return []
-        size = self.network.config.input_size
         with torch.inference_mode():
-            maps = self.network(letterbox_batch(list(images), size, self.device))
-            found = decode(maps.center_map, maps.params_map, self.center_threshold, self.max_people)
-            return self._people(
-                found,
-                [image.shape[:2] for image in images],
-                cameras,
+            counts, tensors = self._path(
+                self.runtime(self._squares(images)),
+                frame_rows([image.shape[:2] for image in images]).to(self.device),
+                self.center_threshold,
+                self.max_people,
                 with_vertices=with_vertices,
+                fixed_size=False,
             )
+        return [
+            people.moved(
+                place_by_pixels(people.joints, people.keypoints_2d, camera, image.shape[:2])
+            )
+            for people, camera, image in zip(_each(counts, tensors), cameras, images, strict=True)
+        ]
+
+    def _squares(self, images: Sequence[np.ndarray]) -> Tensor:
+        """(B, S, S, 3) uint8 RGB on the device."""
+        if self.device.type == "cpu":
+            return self._letterbox(images)
+        uploaded = (torch.from_numpy(np.ascontiguousarray(i)).to(self.device) for i in images)
+        size = self.network.config.input_size
+        return torch.stack([letterbox_on_device(image, size) for image in uploaded])
 
     def _camera(
         self, image: np.ndarray, intrinsics: np.ndarray | CameraModel | None
@@ -147,63 +176,13 @@ class Romp:
             intrinsics = intrinsics_from_fov(*image.shape[:2], self.horizontal_fov_deg)
         return CameraModel(intrinsics)
 
-    def _people(
-        self,
-        found: Detections,
-        sizes: Sequence[tuple[int, int]],
-        cameras: Sequence[CameraModel],
-        *,
-        with_vertices: bool,
-    ) -> list[People]:
-        """People per image out of detections (B, N); all bodies in one batch."""
-        counts = found.valid.sum(1)
-        owner = torch.repeat_interleave(counts)  # the image that each person is in
-        bodies = self.decoder(found.params[found.valid].float(), with_vertices=with_vertices)
-        half_side, offset, limit = self._letterboxes(sizes)
-        half_side, offset, limit = half_side[owner], offset[owner], limit[owner]
-
-        def to_pixels(normalized: Tensor) -> Tensor:
-            return (normalized + 1) * half_side[:, None, None] - offset[:, None]
-
-        keypoints = to_pixels(bodies.projected)
-        mesh = bodies.joints[:, :0] if bodies.vertices is None else bodies.vertices
-        cells = found.cells[found.valid].float() + 0.5
-        stride = self.network.config.map_stride / self.network.config.input_size
-        result = {
-            "confidence": found.confidence[found.valid],
-            "pose": matrix_to_axis_angle(bodies.rotations).flatten(1),
-            "betas": bodies.betas,
-            "camera": bodies.camera,
-            "translation": torch.zeros(len(owner), 3),
-            "vertices": mesh,
-            "joints": bodies.joints,
-            "keypoints_2d": keypoints,
-            "boxes": boxes_around(keypoints, limit),
-            "track_ids": torch.zeros(len(owner), dtype=torch.int64),
-            "center": to_pixels((2 * stride * cells - 1)[:, None])[:, 0],
-        }
-        everybody = People(**{name: value.cpu().numpy() for name, value in result.items()})
-        ends = counts.cpu().numpy().cumsum()
-        each = [everybody[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
-        return [
-            people.moved(place_by_pixels(people.joints, people.keypoints_2d, camera, size))
-            for people, camera, size in zip(each, cameras, sizes, strict=True)
-        ]
-
-    def _letterboxes(self, sizes: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor, Tensor]:
-        """Half sides (B,), pixel offsets (B, 2) and last pixels (B, 2) of the padded squares."""
-        boxes = [Letterbox(*size) for size in sizes]
-        half_side = torch.tensor([box.side / 2 for box in boxes])
-        offset = torch.tensor([[box.left + 0.5, box.top + 0.5] for box in boxes])
-        limit = torch.tensor([[box.width - 1.0, box.height - 1.0] for box in boxes])
-        return half_side.to(self.device), offset.to(self.device), limit.to(self.device)
-
 
 def load(
     weights: str | Path = "open",
     *,
     device: str | torch.device | None = None,
     runtime: str = "auto",
+    precision: str = "auto",
     body: str | Path = "open",
     root_align: bool | None = None,
     center_threshold: float = 0.2,
@@ -216,7 +195,7 @@ def load(
         weights: `"open"`, or the path of a file: ours, the published `ROMP.pkl`, or a
             checkpoint of the published training code.
         device: `"cpu"`, `"cuda"`, ...; None takes a GPU where there is one.
-        runtime: what runs the network: `"torch"`, or `"auto"` for the fastest there is.
+        runtime, precision: what runs the network, see `Romp`.
         body: `"open"`, or the path of an SMPL file (.npz, .pkl, packed .pth). Betas belong to the
             body that the weights were trained with: with another one they are zeroed, and one
             warning says so.
@@ -229,11 +208,10 @@ def load(
         ConfigError: a device or runtime that is not there, or a number out of range.
     """
     _check_options(center_threshold, max_people, horizontal_fov_deg)
-    if runtime not in RUNTIMES:
-        raise ConfigError(f"runtime is {runtime!r}; expected one of {', '.join(RUNTIMES)}")
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     device = _usable_device(device)
+    choices(runtime, precision, device)  # a wrong name is refused before the files are read
     checkpoint = read_checkpoint(weights)
     body_model = BodyModel.load(body)
     family = body_family(body_model)
@@ -247,12 +225,25 @@ def load(
         checkpoint.build(),
         body_model,
         device=device,
+        runtime=runtime,
+        precision=precision,
         root_align=checkpoint.root_align if root_align is None else root_align,
         use_betas=family == checkpoint.body,
         center_threshold=center_threshold,
         max_people=max_people,
         horizontal_fov_deg=horizontal_fov_deg,
     )
+
+
+def _each(counts: Tensor, tensors: PeopleTensors) -> list[People]:
+    """`People` per image, without translation."""
+    fields = {name: value.cpu().numpy() for name, value in tensors._asdict().items()}
+    total = len(fields["confidence"])
+    everybody = People(
+        **fields, translation=np.zeros((total, 3), np.float32), track_ids=np.zeros(total, np.int64)
+    )
+    ends = counts.cpu().numpy().cumsum()
+    return [everybody[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
 
 def _check_options(threshold: float, max_people: int, horizontal_fov_deg: float) -> None:

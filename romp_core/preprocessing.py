@@ -1,5 +1,6 @@
 """From images to what the network reads: checked, padded to a square, resized."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import cv2
@@ -11,6 +12,7 @@ from romp_core.errors import ImageError
 from romp_core.geometry.cameras import Letterbox
 
 _CUBIC = -0.75  # OpenCV's coefficient of cubic interpolation, which the published code uses
+_KEPT_SIZES = 8
 
 
 def check_image(image: np.ndarray) -> None:
@@ -33,55 +35,70 @@ def check_image(image: np.ndarray) -> None:
         )
 
 
-def letterbox_batch(images: list[np.ndarray], size: int, device: torch.device) -> Tensor:
-    """Images as the network reads them, made on the device.
+class HostLetterbox:
+    """Squares as the network reads them, by OpenCV: on a CPU twenty times faster than torch.
 
-    Each is padded with zeros to a centred square and resized by cubic interpolation without
-    antialiasing, as the published networks were trained.
+    An image is padded with zeros to a centred square and resized by cubic interpolation without
+    antialiasing, as the published networks were trained. Buffers are kept and used again.
 
     Args:
-        images: (H, W, 3) uint8 BGR each, sizes may differ, any strides.
-        size: side S of the result.
-        device: where the result is made.
-
-    Returns:
-        (B, 3, S, S) float32 RGB, whole numbers 0..255.
+        size: side S of the squares.
     """
-    make = _letterbox_on_host if device.type == "cpu" else letterbox_on_device
-    return torch.stack([make(np.ascontiguousarray(image), size, device) for image in images])
+
+    def __init__(self, size: int):
+        self._size = size
+        self._squares = np.empty((0, size, size, 3), np.uint8)
+        self._padded: dict[tuple[int, int], np.ndarray] = {}
+
+    def __call__(self, images: Sequence[np.ndarray]) -> Tensor:
+        """Squares of images.
+
+        Args:
+            images: (H, W, 3) uint8 BGR each, sizes may differ, any strides.
+
+        Returns:
+            (B, S, S, 3) uint8 RGB; the next call overwrites them.
+        """
+        if len(self._squares) < len(images):
+            self._squares = np.empty((len(images), self._size, self._size, 3), np.uint8)
+        squares = self._squares[: len(images)]
+        for image, square in zip(images, squares, strict=True):
+            padded = self._pad(image)
+            cv2.resize(padded, square.shape[:2], dst=square, interpolation=cv2.INTER_CUBIC)
+            cv2.cvtColor(square, cv2.COLOR_BGR2RGB, dst=square)
+        return torch.from_numpy(squares)
+
+    def _pad(self, image: np.ndarray) -> np.ndarray:
+        box = Letterbox(*image.shape[:2])
+        key = (box.height, box.width)
+        if key not in self._padded:
+            if len(self._padded) == _KEPT_SIZES:
+                self._padded.clear()
+            self._padded[key] = np.zeros((box.side, box.side, 3), np.uint8)
+        padded = self._padded[key]
+        padded[box.top : box.top + box.height, box.left : box.left + box.width] = image
+        return padded
 
 
-def _letterbox_on_host(image: np.ndarray, size: int, device: torch.device) -> Tensor:
-    """OpenCV's own resize: on a CPU twenty times faster than torch's."""
-    height, width = image.shape[:2]
-    box = Letterbox(height, width)
-    square = np.zeros((box.side, box.side, 3), np.uint8)
-    square[box.top : box.top + height, box.left : box.left + width] = image
-    resized = cv2.resize(square, (size, size), interpolation=cv2.INTER_CUBIC)
-    return torch.from_numpy(resized).to(device).permute(2, 0, 1).flip(0).float()
-
-
-def letterbox_on_device(image: np.ndarray, size: int, device: torch.device) -> Tensor:
+def letterbox_on_device(pixels: Tensor, size: int) -> Tensor:
     """The same in torch: four taps per row, then per column, of the uploaded bytes.
 
     The padding is never made: taps that fall outside of the image weigh nothing.
 
     Args:
-        image: (H, W, 3) uint8 BGR, contiguous.
+        pixels: (H, W, 3) uint8 BGR, on any device.
         size: side S of the result.
-        device: where everything but the upload runs.
 
     Returns:
-        (3, S, S) float32 RGB, whole numbers 0..255.
+        (S, S, 3) uint8 RGB on that device.
     """
-    height, width = image.shape[:2]
+    height, width = pixels.shape[:2]
     box = Letterbox(height, width)
-    pixels = torch.from_numpy(image).to(device)
-    rows, row_weights = _taps(box.side, box.top, height, size, device)
-    columns, column_weights = _taps(box.side, box.left, width, size, device)
+    rows, row_weights = _taps(box.side, box.top, height, size, pixels.device)
+    columns, column_weights = _taps(box.side, box.left, width, size, pixels.device)
     resized = (pixels[rows].float() * row_weights[..., None, None]).sum(1)
     resized = (resized[:, columns] * column_weights[..., None]).sum(2)
-    return resized.round().clamp(0, 255).permute(2, 0, 1).flip(0)
+    return resized.round().clamp(0, 255).to(torch.uint8).flip(-1)
 
 
 @lru_cache(maxsize=32)

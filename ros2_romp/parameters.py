@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from romp_core.model import RUNTIMES
+from romp_core.runtime import RUNTIMES
 
 TRANSPORTS = ("raw", "compressed")
 

@@ -10,6 +10,21 @@ PEAK_WINDOW = 5
 """Cells across the square within which only the highest value is a person."""
 
 
+class Centers(NamedTuple):
+    """The N best body centers of each image, best first.
+
+    Attributes:
+        valid: (B, N) bool; where false, the other fields hold some cell that is no person. In
+            each row the valid ones come first.
+        confidence: (B, N) float32, the center map's value.
+        cells: (B, N) int64, flat numbers of the cells, row by row.
+    """
+
+    valid: Tensor
+    confidence: Tensor
+    cells: Tensor
+
+
 class Detections(NamedTuple):
     """The N best body centers of each image, best first.
 
@@ -41,20 +56,64 @@ def _peaks(center_map: Tensor) -> Tensor:
     return highest & (order == window_maximum(order))
 
 
+def find_centers(
+    center_map: Tensor, threshold: float | Tensor = 0.2, max_people: int = 64
+) -> Centers:
+    """Body centers of a batch.
+
+    Everything stays on the map's device and no shape depends on its values, so that nothing
+    waits for the device and the whole can be captured in a CUDA graph.
+
+    Args:
+        center_map: (B, 1, h, w).
+        threshold: a person's confidence must exceed it (paper: 0.2). A tensor on the device
+            can be changed without capturing again.
+        max_people: N, at most h * w of which are returned.
+
+    Returns:
+        `Centers` with N = min(max_people, h * w).
+
+    Raises:
+        ValueError: a map of another shape, or max_people below 1.
+    """
+    if center_map.ndim != 4 or center_map.shape[1] != 1:
+        raise ValueError(f"center_map has shape {tuple(center_map.shape)}; expected (B, 1, h, w)")
+    if max_people < 1:
+        raise ValueError(f"max_people is {max_people}; expected at least 1")
+    heat = center_map[:, 0].float()
+    scores = torch.where(_peaks(heat) & (heat > threshold), heat, -torch.inf).flatten(1)
+    best, cells = scores.topk(min(max_people, scores.shape[1]), dim=1)
+    return Centers(best > -torch.inf, heat.flatten(1).gather(1, cells), cells)
+
+
+def sample_params(params_map: Tensor, cells: Tensor) -> Tensor:
+    """Parameters at cells of a map.
+
+    Args:
+        params_map: (B, C, h, w).
+        cells: (B, N) int64, flat numbers of cells.
+
+    Returns:
+        (B, N, C).
+    """
+    index = cells[:, None].expand(-1, params_map.shape[1], -1)
+    return params_map.flatten(2).gather(2, index).transpose(1, 2)
+
+
+def cell_positions(cells: Tensor, width: int) -> Tensor:
+    """(*, 2) int64 x and y of flat cell numbers (*) of a map of that width."""
+    return torch.stack([cells % width, cells // width], -1)
+
+
 def decode(
     center_map: Tensor, params_map: Tensor, threshold: float | Tensor = 0.2, max_people: int = 64
 ) -> Detections:
     """Body centers of a batch, and the parameters sampled at them.
 
-    Everything stays on the maps' device and no shape depends on their values, so that nothing
-    waits for the device and the whole can be captured in a CUDA graph.
-
     Args:
         center_map: (B, 1, h, w).
         params_map: (B, C, h, w).
-        threshold: a person's confidence must exceed it (paper: 0.2). A tensor on the device
-            can be changed without capturing again.
-        max_people: N, at most h * w of which are returned.
+        threshold, max_people: as in `find_centers`.
 
     Returns:
         `Detections` with N = min(max_people, h * w).
@@ -64,7 +123,6 @@ def decode(
     """
     if (
         center_map.ndim != 4
-        or center_map.shape[1] != 1
         or params_map.ndim != 4
         or params_map.shape[::2] != center_map.shape[::2]
         or params_map.shape[3] != center_map.shape[3]
@@ -73,17 +131,10 @@ def decode(
             f"maps have shapes {tuple(center_map.shape)} and {tuple(params_map.shape)}; "
             "expected (B, 1, h, w) and (B, C, h, w)"
         )
-    if max_people < 1:
-        raise ValueError(f"max_people is {max_people}; expected at least 1")
-    heat = center_map[:, 0].float()
-    width = heat.shape[-1]
-    scores = torch.where(_peaks(heat) & (heat > threshold), heat, -torch.inf).flatten(1)
-    best, index = scores.topk(min(max_people, scores.shape[1]), dim=1)
-    channels = params_map.shape[1]
-    params = params_map.flatten(2).gather(2, index[:, None].expand(-1, channels, -1))
+    valid, confidence, cells = find_centers(center_map, threshold, max_people)
     return Detections(
-        valid=best > -torch.inf,
-        confidence=heat.flatten(1).gather(1, index),
-        cells=torch.stack([index % width, index // width], -1),
-        params=params.transpose(1, 2),
+        valid=valid,
+        confidence=confidence,
+        cells=cell_positions(cells, center_map.shape[3]),
+        params=sample_params(params_map, cells),
     )

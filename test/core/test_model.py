@@ -12,9 +12,7 @@ from romp_core.body import write_body
 from romp_core.checkpoints import write_checkpoint
 from romp_core.errors import ConfigError, ImageError
 from romp_core.geometry.cameras import intrinsics_from_fov
-from romp_core.preprocessing import letterbox_batch, letterbox_on_device
-
-CPU = torch.device("cpu")
+from romp_core.preprocessing import HostLetterbox, letterbox_on_device
 
 
 @pytest.fixture(scope="module")
@@ -177,9 +175,9 @@ def test_wrong_intrinsics_are_named(romp, wrong):
 @pytest.mark.parametrize(("height", "width"), [(480, 640), (641, 480), (33, 57), (1200, 700)])
 def test_letterbox_on_the_device_equals_opencv(height, width):
     image = photo(height, width)
-    by_opencv = letterbox_batch([image], 256, CPU)[0]
-    in_torch = letterbox_on_device(image, 256, CPU)
-    difference = (by_opencv - in_torch).abs()
+    by_opencv = HostLetterbox(256)([image])[0]
+    in_torch = letterbox_on_device(torch.from_numpy(image), 256)
+    difference = (by_opencv.float() - in_torch.float()).abs()
     assert difference.max() <= 1  # OpenCV's fixed-point rounding
     assert difference.mean() < 0.05
 
@@ -187,11 +185,20 @@ def test_letterbox_on_the_device_equals_opencv(height, width):
 def test_letterbox_pads_with_zeros_and_gives_rgb():
     image = np.zeros((64, 128, 3), np.uint8)
     image[..., 0] = 200  # blue
-    square = letterbox_batch([image], 64, CPU)[0]
-    assert square[2, 32].min() == 200
-    assert square[:2].max() == 0
-    assert square[:, :14].max() == 0
-    assert square[:, -14:].max() == 0
+    square = HostLetterbox(64)([image])[0]
+    assert square[32, :, 2].min() == 200
+    assert square[..., :2].max() == 0
+    assert square[:14].max() == 0
+    assert square[-14:].max() == 0
+
+
+def test_letterbox_buffers_hold_nothing_of_earlier_images():
+    letterbox = HostLetterbox(64)
+    image, other = photo(40, 60), photo(60, 40, 1)
+    fresh = HostLetterbox(64)([image, other]).clone()
+    letterbox([other, image])
+    letterbox([np.full((40, 60, 3), 255, np.uint8)])
+    assert torch.equal(letterbox([image, other]), fresh)
 
 
 def test_saving_and_loading_changes_nothing(romp, light_network, small_body_data, tmp_path):
@@ -201,7 +208,7 @@ def test_saving_and_loading_changes_nothing(romp, light_network, small_body_data
     write_body(small_body_data, body_path)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        again = load(path, body=body_path, device="cpu")
+        again = load(path, body=body_path, device="cpu", runtime="torch", precision="float32")
     assert same(romp.predict(photo(300, 400)), again.predict(photo(300, 400)))
 
 

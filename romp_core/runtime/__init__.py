@@ -1,0 +1,13 @@
+"""What runs a network: PyTorch, CUDA graphs, ONNX Runtime or OpenVINO."""
+
+from romp_core.runtime.dense import DenseMaps, Runtime
+from romp_core.runtime.selection import PRECISIONS, RUNTIMES, choices, start_runtime
+
+__all__ = [
+    "PRECISIONS",
+    "RUNTIMES",
+    "DenseMaps",
+    "Runtime",
+    "choices",
+    "start_runtime",
+]
