@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from romp_core.runtime import RUNTIMES
+from romp_core.runtime import PRECISIONS, RUNTIMES
 
 TRANSPORTS = ("raw", "compressed")
 
@@ -50,8 +50,14 @@ class Settings:
     )
     runtime: str = _parameter(
         "auto",
-        "What runs the network: 'auto' takes the fastest there is.",
+        "What runs the network: 'auto' takes the fastest that is installed and exact enough.",
         choices=RUNTIMES,
+        live=False,
+    )
+    precision: str = _parameter(
+        "auto",
+        "Of the network: 'auto' takes the fastest that is exact enough.",
+        choices=PRECISIONS,
         live=False,
     )
     cameras: tuple[str, ...] = _parameter(

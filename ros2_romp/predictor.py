@@ -51,6 +51,7 @@ class Predictor:
             settings.model,
             device=None if settings.device == "auto" else settings.device,
             runtime=settings.runtime,
+            precision=settings.precision,
             body=settings.body_model,
         )
         self.batch_limit: int | None = None
@@ -124,6 +125,7 @@ class Predictor:
             "network": f"{config.backbone}, {config.input_size}x{config.input_size} pixels",
             "body": self.romp.body.id,
             "device": str(self.romp.device),
+            "runtime": self.romp.runtime_name,
             "images per forward pass": str(self.batch_limit or "all cameras"),
         }
         if self.romp.device.type == "cuda":

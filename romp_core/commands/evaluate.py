@@ -55,7 +55,7 @@ def evaluate(
         body: "open", or an SMPL file (.npz, .pkl, packed .pth).
         smpl: Folder of SMPL_NEUTRAL, SMPL_MALE and SMPL_FEMALE, which some sets are given in.
         device: cpu, cuda, ...; by default a GPU where there is one.
-        runtime: What runs the network; "auto" takes the fastest there is.
+        runtime: What runs the network, in float32; "auto" takes the fastest there is.
         threshold: Confidence that a person must exceed.
         count: Only so many pictures, spread evenly over the set.
         batch: Pictures per forward pass.
@@ -73,7 +73,14 @@ def evaluate(
     evaluation = find_evaluation(dataset, protocol)
     processes = Processes.started()
     device = processes.device(device)
-    romp = load(weights, device=device, runtime=runtime, body=body, center_threshold=threshold)
+    romp = load(
+        weights,
+        device=device,
+        runtime=runtime,
+        precision="float32",
+        body=body,
+        center_threshold=threshold,
+    )
     datasets = evaluation.open(Place(root, smpl))
     settings = {
         "dataset": dataset,

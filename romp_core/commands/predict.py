@@ -36,6 +36,7 @@ def predict(
     body: str = "open",
     device: str | None = None,
     runtime: str = "auto",
+    precision: str = "auto",
     threshold: float = 0.2,
     max_people: int = 64,
     horizontal_fov_deg: float = 60.0,
@@ -57,7 +58,9 @@ def predict(
         weights: "open", or a weights file.
         body: "open", or an SMPL file (.npz, .pkl, packed .pth).
         device: cpu, cuda, ...; by default a GPU where there is one.
-        runtime: What runs the network; "auto" takes the fastest there is.
+        runtime: What runs the network: torch, cuda-graph, onnxruntime or openvino; "auto" takes the
+            fastest that is installed and exact enough.
+        precision: Of the network: float32, bfloat16 or float16; "auto" as above.
         threshold: Confidence that a person must exceed.
         max_people: At most so many people per image.
         horizontal_fov_deg: Horizontal field of view in degrees, used without intrinsics.
@@ -81,6 +84,7 @@ def predict(
         weights,
         device=device,
         runtime=runtime,
+        precision=precision,
         body=body,
         center_threshold=threshold,
         max_people=max_people,

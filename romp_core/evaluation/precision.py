@@ -3,39 +3,18 @@
 import copy
 from collections.abc import Mapping
 
-import torch
-from torch import Tensor, nn
-
 from romp_core.evaluation.summary import COLUMNS
 from romp_core.model import Romp
-from romp_core.network import NetworkConfig
-from romp_core.network.romp import Maps
+from romp_core.runtime import start_runtime
 
 Row = Mapping[str, float | int | None]
-
-
-class _HalfPrecisionNetwork(nn.Module):
-    """A network under autocast; its maps are answered in float32."""
-
-    def __init__(self, network: nn.Module):
-        super().__init__()
-        self.network = network
-
-    @property
-    def config(self) -> NetworkConfig:
-        return self.network.config
-
-    def forward(self, images: Tensor) -> Maps:
-        half = torch.bfloat16 if images.device.type == "cpu" else torch.float16
-        with torch.autocast(images.device.type, half):
-            maps = self.network(images)
-        return Maps(*(each.float() for each in maps))
 
 
 def in_half_precision(romp: Romp) -> Romp:
     """The same predictor with its network in bfloat16 on a CPU, float16 on a GPU."""
     half = copy.copy(romp)
-    half.network = _HalfPrecisionNetwork(romp.network)
+    precision = "bfloat16" if romp.device.type == "cpu" else "float16"
+    half.runtime = start_runtime(("torch", precision), romp.network, romp.device)
     return half
 
 
