@@ -70,3 +70,44 @@ def weak_perspective_pixels(people: People) -> np.ndarray:
     middle = people.keypoints_2d.mean(1, keepdims=True)
     scale = (flat * (people.keypoints_2d - middle)).sum((1, 2)) / (flat**2).sum((1, 2))
     return scale[:, None, None] * flat + middle
+
+
+def depth_of(
+    people: People, faces: np.ndarray, camera: CameraModel, size: tuple[int, int], scale: float = 1
+) -> np.ndarray:
+    """(H, W) metres of people's surfaces; inf where nobody is.
+
+    Triangles are a few pixels large: points spread over each of them stand for it.
+
+    Args:
+        people: with vertices.
+        faces: (F, 3).
+        camera: that sees them.
+        size: height and width of its image.
+        scale: size of the result relative to the image's.
+    """
+    steps = 5
+    shares = np.array(
+        [(a, b, steps - a - b) for a in range(steps + 1) for b in range(steps + 1 - a)], float
+    )
+    height, width = (round(side * scale) for side in size)
+    depth = np.full((height, width), np.inf)
+    for vertices in people.vertices:
+        points = np.einsum("sc,fcx->fsx", shares / steps, vertices[faces]).reshape(-1, 3)
+        pixels = (camera.project(points) + 0.5) * scale
+        inside = ((pixels >= 0) & (pixels < (width, height))).all(1)
+        column, row = pixels[inside].astype(int).T
+        np.minimum.at(depth, (row, column), points[inside, 2])
+    return depth
+
+
+def through_a_sensor(
+    depth: np.ndarray, seed: int = 0, noise: float = 0.01, holes: float = 0.2
+) -> np.ndarray:
+    """(H, W) float32 with noise that grows with the distance, and holes (NaN), in patches."""
+    rng = np.random.default_rng(seed)
+    noisy = depth * (1 + rng.normal(0, noise, depth.shape))
+    patches = rng.random((depth.shape[0] // 6 + 1, depth.shape[1] // 6 + 1)) < holes
+    hole = patches.repeat(6, 0).repeat(6, 1)[: depth.shape[0], : depth.shape[1]]
+    hole |= ~np.isfinite(depth) | (rng.random(depth.shape) < holes / 4)
+    return np.where(hole, np.nan, noisy).astype(np.float32)
