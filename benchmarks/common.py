@@ -1,64 +1,181 @@
-"""What every benchmark shares: timing, a description of the machine, results as JSON."""
+"""What benchmarks share: options, networks with a known number of people, results on disk."""
 
+import argparse
 import json
-import os
-import platform
-import statistics
-import time
-from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from romp_core import BodyModel, Romp, load
+from romp_core.checkpoints import read_checkpoint
+from romp_core.evaluation.plots import draw
+from romp_core.network import NetworkConfig, RompNetwork, build_network
+from romp_core.runtime import choices
+from romp_core.timing import describe_machine
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 RESULTS = Path(__file__).resolve().parents[1] / "out" / "benchmarks"
-VERSIONS = ("torch", "numpy", "onnxruntime", "openvino", "ros-jazzy-rclpy")
+PLANTED = 64
 
 
-def milliseconds(function: Callable[[], object], runs: int, warm_up: int = 5) -> dict[str, float]:
-    """Wall time of one call: median, 10th and 90th percentile and number of runs."""
-    times = []
-    for _ in range(warm_up + runs):
-        start = time.perf_counter()
-        function()
-        times.append((time.perf_counter() - start) * 1e3)
-    tenths = statistics.quantiles(times[warm_up:], n=10)
-    return {
-        "median_ms": round(statistics.median(times[warm_up:]), 4),
-        "p10_ms": round(tenths[0], 4),
-        "p90_ms": round(tenths[-1], 4),
-        "runs": runs,
-    }
+@dataclass(frozen=True)
+class Claim:
+    """A number and what was hoped for.
+
+    Attributes:
+        what: was measured.
+        value: found.
+        unit: its unit.
+        goal: `"<= 5"`, `">= 3.5"`, or empty where the number stands for itself.
+        spread: of single measurements around the value, in words.
+    """
+
+    what: str
+    value: float
+    unit: str
+    goal: str = ""
+    spread: str = ""
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether the goal is met; None: there is none."""
+        if not self.goal:
+            return None
+        relation, limit = self.goal.split()
+        if relation == "<=":
+            return self.value <= float(limit)
+        return self.value >= float(limit)
 
 
-def machine() -> dict[str, object]:
-    """Processor, memory, system and the versions that a speed depends on."""
-    return {
-        "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)),
-        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "versions": {name: found for name in VERSIONS if (found := _version(name))},
-    }
+def report(
+    name: str,
+    about: str,
+    claims: Sequence[Claim],
+    details: dict[str, object],
+    plot: Callable[["Axes"], None],
+) -> None:
+    """Print what was measured, and write out/benchmarks/NAME.json and NAME.png.
 
-
-def report(name: str, results: dict[str, object]) -> Path:
-    """Print the results and write them with the machine to out/benchmarks/NAME.json."""
+    Args:
+        name: of the script.
+        about: its docstring.
+        claims: what it is about.
+        details: all that was measured.
+        plot: fills the picture's axes.
+    """
     RESULTS.mkdir(parents=True, exist_ok=True)
-    path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps({"machine": machine(), "results": results}, indent=2) + "\n")
-    print(f"{name}: {json.dumps(results, indent=2)}\nwritten to {path}")
-    return path
+    content = {
+        "about": about,
+        "machine": describe_machine(),
+        "claims": [{**asdict(claim), "holds": claim.holds} for claim in claims],
+        "results": details,
+    }
+    (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n")
+    draw(RESULTS / f"{name}.png", plot)
+    print(f"{name}: {json.dumps(details, indent=2)}")
+    for claim in claims:
+        verdict = {None: "", True: "holds", False: "MISSED"}[claim.holds]
+        print(f"{claim.what}: {claim.value:.4g} {claim.unit} {claim.goal} {verdict}")
+    print(f"written to {RESULTS / name}.json and .png\n", flush=True)
 
 
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()
+def model_parser(about: str | None, runs: int) -> argparse.ArgumentParser:
+    """A parser with the options that all benchmarks of a model have.
+
+    Args:
+        about: the script's docstring.
+        runs: default number of timed runs of each thing.
+    """
+    parser = argparse.ArgumentParser(
+        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    cuda = torch.cuda.is_available()
+    parser.add_argument("--device", default="cuda" if cuda else "cpu")
+    parser.add_argument("--runtime", default="auto")
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--runs", type=int, default=runs)
+    return parser
 
 
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
+def picture(height: int, width: int) -> np.ndarray:
+    """(H, W, 3) uint8 noise."""
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def crowded_romp(network: str, options: argparse.Namespace) -> Romp:
+    """A predictor that finds `max_people` people in any picture, up to 64.
+
+    The number of people is then what was asked for, whatever the weights are: the center head's
+    last layer gives a fixed map with 64 peaks. All that is done for a person is done for these.
+
+    Args:
+        network: "open", run by what "auto" takes for it, or a backbone with random weights, of
+            which nobody can say how exact they must be run: by the fastest there is.
+        options: of `model_parser`.
+    """
+    torch.manual_seed(0)
+    if network == "open":
+        built = read_checkpoint("open").build()
+        chosen = load("open", **model_options(options)).runtime
+        runtime, precision = chosen.name, chosen.precision
+    else:
+        built = random_network(NetworkConfig(network))
+        runtime, precision = fastest_choice(options)
+    built.final_layers["2"][-1] = _Peaks(built.config)
+    return Romp(
+        built,
+        BodyModel.load("open"),
+        device=options.device,
+        runtime=runtime,
+        precision=precision,
+        max_people=PLANTED,
+    )
+
+
+def model_options(options: argparse.Namespace) -> dict[str, str]:
+    """Device, runtime and precision as `romp_core.load` takes them."""
+    return {name: getattr(options, name) for name in ("device", "runtime", "precision")}
+
+
+def fastest_choice(options: argparse.Namespace) -> tuple[str, str]:
+    """The runtime and the precision that are tried first where the options leave it open."""
+    return choices(options.runtime, options.precision, torch.device(options.device))[0]
+
+
+def random_network(config: NetworkConfig) -> RompNetwork:
+    """Weights by chance, of such a size that numbers neither grow nor vanish on their way."""
+    network = build_network(config).eval()
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                module.weight.normal_(0, module.weight[0].numel() ** -0.5)
+    return network
+
+
+def check_count(romp: Romp, image: np.ndarray, expected: int) -> None:
+    """Refuse to measure with another number of people than intended."""
+    found = len(romp.predict(image))
+    if found != expected:
+        raise RuntimeError(f"{found} people instead of {expected}; the measure would be wrong")
+
+
+class _Peaks(nn.Module):
+    """In place of the center head's last layer: the same peaks in every image."""
+
+    def __init__(self, config: NetworkConfig):
+        super().__init__()
+        side = config.input_size // config.map_stride
+        step = side // 8
+        pattern = torch.full((1, 1, side, side), -8.0)
+        pattern[..., step // 2 :: step, step // 2 :: step] = 8.0
+        self.register_buffer("pattern", pattern)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.pattern + 0 * features[:, :1]  # a batch's size, also after an export
