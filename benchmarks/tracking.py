@@ -11,6 +11,7 @@ nearest tracked object. norfair asks for an older NumPy than it needs:
 """
 
 import argparse
+import itertools
 import logging
 import time
 from collections.abc import Callable
@@ -36,7 +37,7 @@ SEEDS = range(20)
 """Not looked at while anything was tuned."""
 
 CLAIM_IDF1, CLAIM_JITTER, CLAIM_LAG_FRAMES = 0.97, 3.0, 2.0
-STRENGTHS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
+STRENGTHS = (0.1, 0.25, 0.5, 0.75, 1.0)
 DEFAULT_STRENGTH = 0.5
 STEPS = {
     "arm by 1 rad": {"pose": np.eye(72)[None, 16 * 3 + 2].astype(np.float32)},
@@ -140,8 +141,6 @@ def _rounded(values: dict) -> dict:
 
 def two_cameras(runs: list[Run]) -> int:
     """Ids that two cameras of one node both gave."""
-    import itertools
-
     ids, given = itertools.count(1), []
     for sequence, found in runs[:2]:
         tracker = Tracker(ids=ids)

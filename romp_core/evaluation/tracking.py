@@ -168,12 +168,12 @@ def step_lag(
     before = People(**fields | {"translation": np.array([[0, 0, 4]], np.float32)})
     after = replace(before, **{name: getattr(before, name) + add for name, add in change.items()})
     tracker = Tracker(smoothing=config)
-    count = math.ceil(5 * rate)
+    still, following = math.ceil(rate / 2), math.ceil(3 * rate)
     missing = 0.0
-    for frame in range(2 * count):
-        person = after if frame >= count else before
+    for frame in range(still + following):
+        person = after if frame >= still else before
         answer = tracker.update(person, frame / rate, strength=strength)
-        if frame >= count:
+        if frame >= still:
             left = [getattr(after, name) - getattr(answer, name) for name in change]
             missing += math.sqrt(sum(float((part**2).sum()) for part in left))
     return missing / math.sqrt(sum(float((part**2).sum()) for part in change.values()))

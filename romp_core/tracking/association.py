@@ -20,6 +20,10 @@ POSE_DIMENSIONS = 6.0
 LARGEST_EVIDENCE = 5.0
 """Pose and shape count at most so much for or against a track each: a hidden body is guessed."""
 
+SHAPE_DRIFT = 3.0
+"""How much larger the variance of a shape is over seconds than from image to image: a network
+errs alike in images that are alike."""
+
 BOX_WEIGHT = 4.0
 NEUTRAL_OVERLAP = 0.3
 """Overlap of boxes that speaks neither for nor against a track."""
@@ -62,30 +66,29 @@ def box_evidence(expected: np.ndarray, unseen_s: np.ndarray, boxes: np.ndarray) 
 
 
 def pose_evidence(
-    known: np.ndarray, unseen_s: np.ndarray, measured: np.ndarray, config: TrackingConfig
+    squared: np.ndarray, unseen_s: np.ndarray, noise: float, config: TrackingConfig
 ) -> np.ndarray:
     """Evidence of poses.
 
     Args:
-        known: (T, J, 4) unit quaternions, as the tracks were last seen.
-        unseen_s: (T,) seconds since then.
-        measured: (D, J, 4).
+        squared: (T, D) mean squared angles between poses, as `pose_differences` gives them.
+        unseen_s: (T,) seconds since the tracks' poses were seen.
+        noise: such a mean squared angle between images of one person, rad^2.
         config: gives how poses change and differ.
 
     Returns:
         (T, D).
     """
-    cosine = np.abs(np.einsum("tjq,djq->tdj", known, measured)).clip(max=1.0)
-    squared = (2 * np.arccos(cosine)) ** 2
     other = config.pose_spread**2
+    noise = min(noise, other)
     forgotten = -np.expm1(-unseen_s / config.pose_memory_s)[:, None]
-    same = config.pose_noise**2 + (other - config.pose_noise**2) * forgotten
-    evidence = _gaussian_ratio(squared.mean(-1), same, other) * POSE_DIMENSIONS
+    same = noise + (other - noise) * forgotten
+    evidence = 0.5 * POSE_DIMENSIONS * (squared / other - squared / same + np.log(other / same))
     return evidence.clip(-LARGEST_EVIDENCE, LARGEST_EVIDENCE)
 
 
 def shape_evidence(
-    known: np.ndarray, hits: np.ndarray, measured: np.ndarray, config: TrackingConfig
+    known: np.ndarray, hits: np.ndarray, measured: np.ndarray, noise: float, config: TrackingConfig
 ) -> np.ndarray:
     """Evidence of shape coefficients.
 
@@ -93,20 +96,34 @@ def shape_evidence(
         known: (T, 10) mean of the tracks' coefficients.
         hits: (T,) over how many images.
         measured: (D, 10).
-        config: gives how shapes are measured and differ.
+        noise: variance of a measured coefficient from image to image.
+        config: gives how shapes differ.
 
     Returns:
         (T, D); zero where no shape is measured (all coefficients zero: weights without betas).
     """
     if not measured.any():
         return np.zeros((len(known), len(measured)))
-    noise = config.shape_noise**2
-    same = (noise * (1 + 1 / np.maximum(hits, 1)))[:, None, None]
+    noise = SHAPE_DRIFT * noise
+    same = (noise * (1 + 1 / hits))[:, None, None]
     squared = (measured[None] - known[:, None]) ** 2
     population = noise + config.shape_spread**2
     likely = -0.5 * (squared / same + np.log(same))
     anybody = -0.5 * (measured[None] ** 2 / population + math.log(population))
     return (likely - anybody).sum(-1).clip(-LARGEST_EVIDENCE, LARGEST_EVIDENCE)
+
+
+def pose_differences(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Mean over the joints of squared angles between poses, rad^2.
+
+    Args:
+        first, second: (T, J, 4) and (D, J, 4) unit quaternions.
+
+    Returns:
+        (T, D).
+    """
+    cosine = np.abs(np.einsum("tjq,djq->tdj", first, second)).clip(max=1.0)
+    return ((2 * np.arccos(cosine)) ** 2).mean(-1)
 
 
 def assign(evidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -132,8 +149,3 @@ def overlaps(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     areas = [(boxes[:, 2:] - boxes[:, :2]).clip(min=0).prod(-1) for boxes in (first, second)]
     union = areas[0][:, None] + areas[1][None] - common
     return common / union.clip(min=1e-9)
-
-
-def _gaussian_ratio(squared: np.ndarray, same: np.ndarray, other: float) -> np.ndarray:
-    """Log ratio of two centred Gaussian densities of variances `same` and `other`."""
-    return 0.5 * (squared / other - squared / same + np.log(other / same))

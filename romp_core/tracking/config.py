@@ -28,10 +28,11 @@ class TrackingConfig:
             the distance.
         depth_noise: the same along the line of sight.
         pose_noise: root mean square, over the joints, of the angle in radians between two poses
-            of one person in consecutive images.
+            of one person in consecutive images; a first guess, then measured.
         pose_spread: the same between the poses of two people.
         pose_memory_s: time constant, in seconds, with which a pose changes into any other.
-        shape_noise: standard deviation of a measured shape coefficient.
+        shape_noise: standard deviation of a shape coefficient from image to image; a first guess,
+            then measured.
         shape_spread: standard deviation of the coefficients over people.
         scene_volume: cubic metres in which somebody new may turn up.
 
@@ -42,14 +43,14 @@ class TrackingConfig:
     birth_hits: int = 2
     tentative_s: float = 0.5
     memory_s: float = 5.0
-    speed: float = 1.2
+    speed: float = 1.6
     speed_memory_s: float = 1.5
     lateral_noise: float = 0.03
     depth_noise: float = 0.12
     pose_noise: float = 0.15
     pose_spread: float = 0.6
-    pose_memory_s: float = 0.5
-    shape_noise: float = 0.6
+    pose_memory_s: float = 1.0
+    shape_noise: float = 0.3
     shape_spread: float = 1.0
     scene_volume: float = 100.0
 

@@ -9,6 +9,7 @@ from romp_core.people import People
 from romp_core.tracking.association import (
     assign,
     box_evidence,
+    pose_differences,
     pose_evidence,
     position_evidence,
     shape_evidence,
@@ -21,6 +22,15 @@ SEEN_JOINTS = 22
 
 POSITION_NOISE_M = 0.05
 """Standard deviation of a position however near."""
+
+NOISE_MEMORY = 100.0
+"""How many people the noise of poses and shapes is measured over."""
+
+LEAST_NOISE = 0.05**2
+"""Of poses, rad^2, and of shape coefficients: a frozen picture proves nothing."""
+
+SAME_MOMENT_S = 0.25
+"""Seconds within which poses and shapes differ by noise rather than by motion."""
 
 BOX_SPEED_S = 0.2
 """Time constant of the filter of the boxes' velocities."""
@@ -49,6 +59,9 @@ class Identities:
         self._box_speeds = np.empty((0, 4))
         self._betas = np.empty((0, 10))
         self._rotations = np.empty((0, SEEN_JOINTS, 4))
+        # Variances; networks differ, so they are measured.
+        self._pose_noise = self._config.pose_noise**2
+        self._shape_noise = self._config.shape_noise**2
 
     @property
     def alive(self) -> np.ndarray:
@@ -69,6 +82,7 @@ class Identities:
         self._motion.predict(seconds)
         self._unseen_s += seconds
         tracks, detections = assign(self._evidence(seen))
+        self._measure_noise(tracks, detections, seen)
         self._correct(tracks, detections, seen)
         track_of = np.full(len(people), -1)
         track_of[detections] = tracks
@@ -89,8 +103,13 @@ class Identities:
                 motion.position, motion.uncertainty, seen.position, seen.noise, config
             )
             + box_evidence(self._expected_boxes(), self._unseen_s, seen.boxes)
-            + pose_evidence(self._rotations, self._unseen_s, seen.rotations, config)
-            + shape_evidence(self._betas, self._hits, seen.betas, config)
+            + pose_evidence(
+                pose_differences(self._rotations, seen.rotations),
+                self._unseen_s,
+                self._pose_noise,
+                config,
+            )
+            + shape_evidence(self._betas, self._hits, seen.betas, self._shape_noise, config)
         )
 
     def _expected_boxes(self) -> np.ndarray:
@@ -98,6 +117,19 @@ class Identities:
         memory = self._config.speed_memory_s
         moved = memory * -np.expm1(-self._unseen_s / memory)
         return self._boxes + self._box_speeds * moved[:, None]
+
+    def _measure_noise(self, tracks: np.ndarray, detections: np.ndarray, seen: "_Observed") -> None:
+        """Learn from pairs (M,) how much poses and shapes of one person differ."""
+        recent = self._unseen_s[tracks] < SAME_MOMENT_S
+        tracks, detections = tracks[recent], detections[recent]
+        if not len(tracks):
+            return
+        share = -np.expm1(-len(tracks) / NOISE_MEMORY)
+        turned = pose_differences(self._rotations[tracks], seen.rotations[detections]).diagonal()
+        self._pose_noise += share * (max(turned.mean(), LEAST_NOISE) - self._pose_noise)
+        apart = ((seen.betas[detections] - self._betas[tracks]) ** 2).mean(1)
+        variance = (apart / (1 + 1 / self._hits[tracks])).mean()
+        self._shape_noise += share * (max(variance, LEAST_NOISE) - self._shape_noise)
 
     def _correct(self, tracks: np.ndarray, detections: np.ndarray, seen: "_Observed") -> None:
         self._motion.correct(tracks, seen.position[detections], seen.noise[detections])

@@ -67,10 +67,14 @@ class Motion:
         cosine = (quaternions[1:] * quaternions[:-1]).sum(-1)
         sign = np.cumprod(np.where(cosine < 0, -1, 1), axis=0)  # the shorter way round
         quaternions[1:] *= sign[..., None]
+        quaternions[-1] = quaternions[0]  # but for rounding: the way back undoes every sign
         angle = 2 * np.arccos(np.abs(cosine).clip(max=1)).max(1)
-        times = np.concatenate([[0], np.cumsum(angle / LIMB_SPEED + 1e-3)])
+        steps = angle / LIMB_SPEED + 1e-3
+        turns = [0, len(clip) - 2, len(clip) - 1, len(steps) - 1]
+        steps[turns] *= 3  # who turns back slows down
+        times = np.concatenate([[0], np.cumsum(steps)])
         self.duration = times[-1]
-        self._spline = CubicSpline(times, quaternions)
+        self._spline = CubicSpline(times, quaternions, bc_type="periodic")
 
     def __call__(self, times: np.ndarray) -> np.ndarray:
         """(F,) seconds -> (F, 24, 3) axis-angle in radians, heading +z."""
