@@ -21,6 +21,7 @@ NARROW_CHANNELS = (64, 32, 24, 24)  # pyramid at strides 32, 16, 8 and 4
 WIDE_CHANNELS = 64
 EVIDENCE = {"center": 1, "keypoint_offsets": 34, "keypoint_heatmaps": 17, "box_size": 2}
 EVIDENCE_HIDDEN = 96
+CORRECTED = ("keypoint_offsets", "keypoint_heatmaps")
 
 
 def _channels_of_evidence() -> dict[str, slice]:
@@ -90,7 +91,9 @@ class MobileNetPyramid(nn.Module):
     """(B, 3, S, S) -> (B, 142, S/4, S/4): two pyramids and what MoveNet's layers say of keypoints.
 
     The wide pyramid (64 channels) is this network's own; the narrow one (24) feeds the evidence
-    (54): center and keypoint probabilities, keypoint offsets and box sizes.
+    (54): center and keypoint probabilities, keypoint offsets and box sizes. What the wide one
+    sees corrects the evidence on keypoints, so that it can learn from other pictures without
+    forgetting those that MoveNet was trained on.
     """
 
     out_channels = WIDE_CHANNELS + NARROW_CHANNELS[-1] + sum(EVIDENCE.values())
@@ -153,6 +156,12 @@ class MobileNetPyramid(nn.Module):
             )
             for _ in wide_inputs[1:]
         )
+        self.correction = nn.Sequential(
+            nn.Conv2d(WIDE_CHANNELS, WIDE_CHANNELS, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(WIDE_CHANNELS),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(WIDE_CHANNELS, sum(EVIDENCE[name] for name in CORRECTED), 1),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Features of normalised images.
@@ -171,7 +180,7 @@ class MobileNetPyramid(nn.Module):
         top = self.activation(self.top(x))
         narrow = self._narrow([top, stages[3], stages[2], stages[1]])
         wide = self._wide([top, stages[4], stages[2], stages[1]])
-        return torch.cat([wide, narrow, self._evidence(narrow)], 1)
+        return torch.cat([wide, narrow, self._evidence(narrow, wide)], 1)
 
     def _narrow(self, levels: list[Tensor]) -> Tensor:
         x = self.narrow_lateral[0](levels[0])
@@ -190,8 +199,17 @@ class MobileNetPyramid(nn.Module):
             x = smooth(interpolate(x, scale_factor=2.0, mode="nearest") + lateral(level))
         return x
 
-    def _evidence(self, narrow: Tensor) -> Tensor:
+    def start_without_correction(self) -> None:
+        """Let the evidence be what the narrow pyramid says alone."""
+        nn.init.zeros_(self.correction[-1].weight)
+        nn.init.zeros_(self.correction[-1].bias)
+
+    def _evidence(self, narrow: Tensor, wide: Tensor) -> Tensor:
         said = {name: layers(narrow) for name, layers in self.evidence.items()}
+        corrections = self.correction(wide).split([EVIDENCE[name] for name in CORRECTED], 1)
+        for name, correction in zip(CORRECTED, corrections, strict=True):
+            unit = OFFSET_UNIT if name == "keypoint_offsets" else 1.0
+            said[name] = said[name] + unit * correction
         return torch.cat(
             [
                 said["center"].sigmoid(),

@@ -56,7 +56,7 @@ def read_tensorflow_js(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def load_movenet(backbone: MobileNetPyramid, path: str | Path) -> None:
-    """Copy MoveNet MultiPose into the backbone; the wide pyramid stays as it is.
+    """Copy MoveNet MultiPose into the backbone; the wide pyramid stays as it is and corrects nothing.
 
     Args:
         backbone: changed in place.
@@ -70,6 +70,7 @@ def load_movenet(backbone: MobileNetPyramid, path: str | Path) -> None:
     try:
         _load_trunk(backbone, arrays)
         _load_pyramid(backbone, arrays)
+        backbone.start_without_correction()
     except KeyError as error:
         raise CheckpointError(f"{path} is not MoveNet MultiPose: it lacks {error}") from error
 

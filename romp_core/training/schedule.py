@@ -11,7 +11,7 @@ from romp_core.training.config import ScheduleConfig
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 # Layers of a backbone that never are pretrained.
-_FRESH = ("wide_", "lateral_layers")
+_FRESH = ("wide_", "correction", "lateral_layers")
 
 
 def make_optimizer(
