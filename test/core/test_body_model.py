@@ -90,6 +90,17 @@ def test_forms_of_pose_agree(body):
         torch.testing.assert_close(body(form, betas), expected, atol=1e-5, rtol=0)
 
 
+def test_crowds_in_inference_equal_single_people_in_training(body):
+    """Inference takes people in groups that fit into a CPU's cache, the last one smaller."""
+    pose, betas = random_people(19)
+    with torch.inference_mode():
+        crowd = body(pose, betas)
+    for person in (0, 8, 18):
+        alone = body(pose[person : person + 1], betas[person : person + 1])
+        torch.testing.assert_close(crowd.vertices[person], alone.vertices[0], atol=1e-5, rtol=0)
+        torch.testing.assert_close(crowd.joints[person], alone.joints[0], atol=1e-5, rtol=0)
+
+
 def test_joints_do_not_depend_on_whether_vertices_are_asked_for(body):
     pose, betas = random_people(4)
     joints_only = body(pose, betas, with_vertices=False)
