@@ -25,8 +25,8 @@ def render_dataset(
     Args:
         out: Folder to write to; `romp_core.data.synthetic.RenderedPeople` reads it.
         kind: "train"; "held_out", the 1,000 pictures for evaluation, whose poses and panoramas
-            are never trained on (the count is then ignored); or "crowd", pairs of people of
-            whom one hides about half of the other.
+            are never trained on (the count is then ignored); or "crowd" and "held_out_crowd",
+            the same of pairs of people of whom one hides about half of the other.
         count: Number of pictures.
         size: Height and width in pixels.
         poses: An .npz with `pose` (N, 24, 3) axis-angle, or a folder of .bvh files; without

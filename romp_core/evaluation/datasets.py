@@ -150,7 +150,9 @@ def _part_of_3dpw(
 EVALUATIONS: dict[str, dict[str, Evaluation]] = {
     "synthetic": {
         DEFAULT: Evaluation(protocols.SYNTHETIC, lambda p: [SyntheticSet(p.root)], False),
-        "crowd": Evaluation(protocols.SYNTHETIC, lambda p: [SyntheticSet(p.root, "crowd")], False),
+        "crowd": Evaluation(
+            protocols.SYNTHETIC, lambda p: [SyntheticSet(p.root, "held_out_crowd")], False
+        ),
     },
     "samples": {DEFAULT: Evaluation(protocols.PHOTOGRAPHS, lambda p: sample_photographs(p.root))},
     "3dpw": {

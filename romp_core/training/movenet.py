@@ -56,7 +56,7 @@ def read_tensorflow_js(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def load_movenet(backbone: MobileNetPyramid, path: str | Path) -> None:
-    """Copy MoveNet MultiPose into the backbone; the wide pyramid stays as it is and corrects nothing.
+    """Copy MoveNet MultiPose into the backbone; the wide pyramid corrects nothing.
 
     Args:
         backbone: changed in place.

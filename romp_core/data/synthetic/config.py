@@ -60,10 +60,14 @@ class SyntheticConfig:
                 raise ConfigError(f"{name} is {getattr(self, name)}; expected 0 to 1")
 
 
-Preset = Literal["train", "held_out", "crowd"]
+Preset = Literal["train", "crowd", "held_out", "held_out_crowd"]
 
-_HELD_OUT_SEED = 20_211_010
-"""Seed of the 1,000 evaluation pictures; training seeds are small numbers."""
+_SEEDS: dict[Preset, int] = {
+    "train": 1,
+    "crowd": 2,
+    "held_out": 20_211_010,
+    "held_out_crowd": 20_211_011,
+}
 
 
 def preset(name: Preset, base: SyntheticConfig) -> tuple[SyntheticConfig, int]:
@@ -72,14 +76,14 @@ def preset(name: Preset, base: SyntheticConfig) -> tuple[SyntheticConfig, int]:
     Args:
         name: "train": everything but what is held out. "held_out": the 1,000 evaluation
             pictures: shapes of their own seed, held-out poses, and panoramas never trained on.
-            "crowd": pairs of people overlapping by half.
+            "crowd" and "held_out_crowd": the same of pairs of people overlapping by half.
         base: size, folders and everything else.
 
     Returns:
         The configuration and its seed.
     """
-    if name == "held_out":
-        return replace(base, held_out=True, length=1000), _HELD_OUT_SEED
-    if name == "crowd":
-        return replace(base, crowded=True, max_people=8), 2
-    return base, 1
+    if name.startswith("held_out"):
+        base = replace(base, held_out=True, length=1000)
+    if name.endswith("crowd"):
+        base = replace(base, crowded=True, max_people=8)
+    return base, _SEEDS[name]
