@@ -208,8 +208,7 @@ class MobileNetPyramid(nn.Module):
         said = {name: layers(narrow) for name, layers in self.evidence.items()}
         corrections = self.correction(wide).split([EVIDENCE[name] for name in CORRECTED], 1)
         for name, correction in zip(CORRECTED, corrections, strict=True):
-            unit = OFFSET_UNIT if name == "keypoint_offsets" else 1.0
-            said[name] = said[name] + unit * correction
+            said[name] = said[name] + correction
         return torch.cat(
             [
                 said["center"].sigmoid(),
