@@ -50,8 +50,8 @@ class Claim:
             return None
         relation, limit = self.goal.split()
         if relation == "<=":
-            return self.value <= float(limit)
-        return self.value >= float(limit)
+            return bool(self.value <= float(limit))
+        return bool(self.value >= float(limit))
 
 
 def report(
@@ -109,7 +109,7 @@ def picture(height: int, width: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
 
 
-def crowded_romp(network: str, options: argparse.Namespace) -> Romp:
+def crowded_romp(network: str, options: argparse.Namespace, input_size: int = 512) -> Romp:
     """A predictor that finds `max_people` people in any picture, up to 64.
 
     The number of people is then what was asked for, whatever the weights are: the center head's
@@ -118,6 +118,7 @@ def crowded_romp(network: str, options: argparse.Namespace) -> Romp:
     Args:
         network: "open", run by what "auto" takes for it, or a backbone with random weights, of
             which nobody can say how exact they must be run: by the fastest there is.
+        input_size: of a backbone's network.
         options: of `model_parser`.
     """
     torch.manual_seed(0)
@@ -126,7 +127,7 @@ def crowded_romp(network: str, options: argparse.Namespace) -> Romp:
         chosen = load("open", **model_options(options)).runtime
         runtime, precision = chosen.name, chosen.precision
     else:
-        built = random_network(NetworkConfig(network))
+        built = random_network(NetworkConfig(network, input_size))
         runtime, precision = fastest_choice(options)
     built.final_layers["2"][-1] = _Peaks(built.config)
     return Romp(
