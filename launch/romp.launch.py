@@ -20,9 +20,14 @@ PARAMETERS = {
     "center_threshold": (float, "confidence that a person must exceed"),
     "max_people": (int, "at most so many people per image"),
     "horizontal_fov_deg": (float, "field of view in degrees, used until camera_info comes"),
+    "rectified": (bool, "whether images are rectified: camera_info's P counts, else K and D"),
+    "tracking": (bool, "whether people get ids that last"),
+    "smoothing": (float, "how much jitter is taken out of motion, 0 (none) to 1"),
     "max_image_age": (float, "images older than so many seconds are left out; 0: none"),
     "publish_vertices": (bool, "whether people carry their mesh vertices"),
     "publish_markers": (bool, "whether markers go to those who subscribe"),
+    "publish_tf": (bool, "whether tracked bodies are broadcast as TF frames"),
+    "publish_ros4hri": (bool, "whether tracked people are published as ROS4HRI has them"),
     "autostart": (bool, "whether the node configures and activates itself"),
     "use_sim_time": (bool, "whether time comes from /clock"),
 }
@@ -33,6 +38,7 @@ OTHERS = {
     "name": ("romp", "name of the node"),
     "image": ("image", "image topic"),
     "camera_info": ("", "its camera_info; by default the one beside the image"),
+    "depth": ("", "depth registered to the image; by default `depth` beside the image"),
     "params_file": (
         str(Path(get_package_share_directory("ros2_romp"), "config", "romp.yaml")),
         "parameter file",
@@ -61,7 +67,9 @@ def start_node(context):
         name: convert(values[name], kind) for name, (kind, _) in PARAMETERS.items() if values[name]
     }
     image = values["image"]
-    camera_info = values["camera_info"] or f"{image[: image.rfind('/') + 1]}camera_info"
+    beside = image[: image.rfind("/") + 1]
+    camera_info = values["camera_info"] or f"{beside}camera_info"
+    depth = values["depth"] or f"{beside}depth"
     return [
         LifecycleNode(
             package="ros2_romp",
@@ -69,7 +77,7 @@ def start_node(context):
             name=values["name"],
             namespace=values["namespace"],
             parameters=[values["params_file"], given],
-            remappings=[("image", image), ("camera_info", camera_info)],
+            remappings=[("image", image), ("camera_info", camera_info), ("depth", depth)],
             arguments=["--ros-args", "--log-level", values["log_level"]],
             output="screen",
         )

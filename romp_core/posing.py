@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from romp_core.body.model import BodyModel
-from romp_core.geometry.cameras import perspective_project
+from romp_core.geometry.lens import CameraModel
 from romp_core.people import People
 
 BOX_MARGIN = 0.05
@@ -17,7 +17,7 @@ BOX_MARGIN = 0.05
 def posed(
     people: People,
     body: BodyModel,
-    intrinsics: np.ndarray,
+    intrinsics: np.ndarray | CameraModel,
     size: tuple[int, int],
     *,
     with_vertices: bool = True,
@@ -27,7 +27,7 @@ def posed(
     Args:
         people: K of them.
         body: whose betas they have; its device does the work.
-        intrinsics: (3, 3) K, pixels.
+        intrinsics: (3, 3) K, pixels, or `CameraModel` where the lens distorts.
         size: height and width of the image.
         with_vertices: false leaves the mesh out; `vertices` is then (K, 0, 3).
 
@@ -37,6 +37,7 @@ def posed(
         weak-perspective camera).
     """
     device = body.joints_template.device
+    camera = intrinsics if isinstance(intrinsics, CameraModel) else CameraModel(intrinsics)
 
     def tensor(values: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values, np.float32)).to(device)
@@ -46,7 +47,7 @@ def posed(
         translation = tensor(people.translation)[:, None]
         joints = joints + translation
         mesh = joints[:, :0] if mesh is None else mesh + translation
-        keypoints = perspective_project(joints, tensor(intrinsics))
+        keypoints = tensor(camera.project(joints.cpu().numpy()))
         limit = keypoints.new_tensor([size[1] - 1.0, size[0] - 1.0])
         result = {
             "vertices": mesh,

@@ -1,11 +1,14 @@
-"""The camera matrix of an image, out of the camera_info that goes with it. Needs no ROS."""
+"""The camera of an image, out of the camera_info that goes with it. Needs no ROS."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from romp_core.geometry.cameras import checked_intrinsics
+from romp_core.errors import ConfigError
+from romp_core.geometry.cameras import intrinsics_from_fov
+from romp_core.geometry.lens import CameraModel
 
 
 class CameraInfoFields(Protocol):
@@ -13,40 +16,73 @@ class CameraInfoFields(Protocol):
 
     height: int
     width: int
+    distortion_model: str
+    d: Sequence[float]
     k: Sequence[float]
+    p: Sequence[float]
 
 
-class CalibrationError(ValueError):
-    """A camera_info that cannot serve for an image."""
+@dataclass(frozen=True)
+class Calibration:
+    """What is known of an image's camera.
+
+    Attributes:
+        camera: its intrinsics and lens.
+        is_known: false where the field of view is assumed.
+        problem: what of camera_info cannot be used, and what is used instead; empty: nothing.
+    """
+
+    camera: CameraModel
+    is_known: bool = True
+    problem: str = ""
 
 
-def camera_matrix(info: CameraInfoFields | None, height: int, width: int) -> np.ndarray:
-    """Intrinsics for an image.
+def calibrate(
+    info: CameraInfoFields | None,
+    height: int,
+    width: int,
+    *,
+    rectified: bool,
+    horizontal_fov_deg: float,
+) -> Calibration:
+    """Camera of an image.
 
     Args:
         info: the camera's newest camera_info; None: none has come.
         height, width: of the image, pixels.
-
-    Returns:
-        (3, 3) float32 K, pixels.
-
-    Raises:
-        CalibrationError: there is none, it is uncalibrated (K all zero, as ROS says it), for
-            images of another size, or no camera's. The text says what to do.
+        rectified: whether the image is rectified: it then has the intrinsics in P and no
+            distortion, else those in K, with D.
+        horizontal_fov_deg: assumed where camera_info is missing, uncalibrated (K all zero, as
+            ROS says it), for images of another size, or no camera's.
     """
+    problem = _problem(info, height, width)
+    if not problem:
+        try:
+            matrix = np.reshape(info.p, (3, 4))[:, :3] if rectified else np.reshape(info.k, (3, 3))
+            pinhole = CameraModel(matrix)
+        except ConfigError as error:
+            problem = f"camera_info: {error}"
+    if problem:
+        assumed = CameraModel(intrinsics_from_fov(height, width, horizontal_fov_deg))
+        return Calibration(assumed, False, f"{problem}: horizontal_fov_deg is used")
+    if rectified or not np.any(info.d):  # drivers without distortion often name no model
+        return Calibration(pinhole)
+    try:
+        return Calibration(CameraModel(matrix, info.distortion_model, tuple(info.d)))
+    except ConfigError as error:
+        return Calibration(pinhole, problem=f"camera_info: {error}: distortion is not used")
+
+
+def _problem(info: CameraInfoFields | None, height: int, width: int) -> str:
+    """Why camera_info says nothing about an image; empty: it does."""
     if info is None:
-        raise CalibrationError("no camera_info has come: horizontal_fov_deg is used")
+        return "no camera_info has come"
     if not np.any(info.k):
-        raise CalibrationError(
-            "camera_info is uncalibrated (K is zero): horizontal_fov_deg is used"
-        )
+        return "camera_info is uncalibrated (K is zero)"
     # Some drivers leave the size out.
     if (info.height, info.width) not in ((height, width), (0, 0)):
-        raise CalibrationError(
+        return (
             f"camera_info is for {info.width}x{info.height} pixels, but the image has "
-            f"{width}x{height}: horizontal_fov_deg is used until the two agree"
+            f"{width}x{height}"
         )
-    try:
-        return checked_intrinsics(np.reshape(info.k, (3, 3)))
-    except ValueError as error:
-        raise CalibrationError(f"camera_info: {error}: horizontal_fov_deg is used") from error
+    return ""

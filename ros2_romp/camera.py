@@ -1,6 +1,6 @@
 """One camera of the node: its topics, its counts, its markers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +15,9 @@ from visualization_msgs.msg import MarkerArray
 
 from romp_core import BodyModel, People
 from romp_core.errors import ImageError
-from romp_core.geometry.cameras import intrinsics_from_fov
-from ros2_romp.calibration import CalibrationError, camera_matrix
+from romp_core.place.depth import DepthImage
+from ros2_romp.calibration import Calibration, calibrate
+from ros2_romp.depth import DepthBuffer
 from ros2_romp.image_decoding import read_image, to_bgr
 from ros2_romp.images import to_image
 from ros2_romp.markers import MarkerStyle, MarkerWriter, Stamp
@@ -24,10 +25,14 @@ from ros2_romp.messages import body_message, people_message
 from ros2_romp.msg import BodyModel as BodyModelMessage
 from ros2_romp.msg import SmplPersonArray
 from ros2_romp.parameters import Settings
+from ros2_romp.refinement import Moment, Refiner
 from ros2_romp.statistics import Statistics
 
 NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 """Best effort hears reliable and best-effort publishers; nothing queues behind a slow network."""
+
+DEPTHS = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+"""None is skipped: which one belongs to an image is only known later."""
 
 RESULTS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 
@@ -42,12 +47,12 @@ class Frame:
     Attributes:
         stamp: its header.
         pixels: (H, W, 3) uint8 BGR.
-        intrinsics: (3, 3) K, pixels.
+        calibration: of its camera.
     """
 
     stamp: Stamp
     pixels: np.ndarray
-    intrinsics: np.ndarray
+    calibration: Calibration
 
     @property
     def header(self) -> Header:
@@ -79,13 +84,16 @@ class Camera:
         name: prefix of its topics; empty: none.
         transport: ``raw`` or ``compressed``.
         body: whose people it publishes.
+        ids: where track ids come from; one for all cameras.
 
     Attributes:
         statistics: of the time since it was started.
         image_topic: where its images come from.
     """
 
-    def __init__(self, node: LifecycleNode, name: str, transport: str, body: BodyModel):
+    def __init__(
+        self, node: LifecycleNode, name: str, transport: str, body: BodyModel, ids: Iterator[int]
+    ):
         self.name = name
         self.statistics = Statistics()
         self._node = node
@@ -95,6 +103,8 @@ class Camera:
         topic = node.resolve_topic_name(f"{self._prefix}image")
         self.image_topic = topic + "/compressed" * self._compressed
         self._body = body
+        self._depth = DepthBuffer()
+        self._refiner = Refiner(body, ids)
         self._info: CameraInfo | None = None
         self._marker_writer = MarkerWriter(name or "people", body.faces, body.mesh.count)
         self._people = self._create_publisher(SmplPersonArray, "people", RESULTS)
@@ -116,6 +126,9 @@ class Camera:
         self._subscriptions = [
             self._create_subscription(image_type, self.image_topic, on_image, raw=True),
             self._create_subscription(CameraInfo, f"{self._prefix}camera_info", self._on_info),
+            self._create_subscription(
+                Image, f"{self._prefix}depth", self._on_depth, raw=True, qos=DEPTHS
+            ),
         ]
 
     def stop(self) -> None:
@@ -124,6 +137,8 @@ class Camera:
             self._node.destroy_subscription(subscription)
         self._subscriptions = []
         self._info = None
+        self._depth = DepthBuffer()
+        self._refiner.tracker.reset()
         if self._marker_writer.shows_something:
             now = self._node.get_clock().now().to_msg()
             self._take_markers_back(Stamp(now.sec, now.nanosec, ""))
@@ -149,7 +164,51 @@ class Camera:
                 f"{self.image_topic}: {error}", throttle_duration_sec=1.0
             )
             return None
-        return Frame(stamp, pixels, self._intrinsics(*pixels.shape[:2], settings))
+        return Frame(stamp, pixels, self._calibration(*pixels.shape[:2], settings))
+
+    @property
+    def needs_meshes(self) -> bool:
+        """Whether people are to be compared with depth."""
+        return bool(self._depth)
+
+    def refine(
+        self, frame: Frame, people: People, settings: Settings, *, with_vertices: bool
+    ) -> People:
+        """The people of an image in their place by depth, with ids, smoothed.
+
+        Args:
+            frame: the image.
+            people: as predicted, with vertices if `needs_meshes`.
+            settings: of this moment.
+            with_vertices: whether the result needs meshes.
+        """
+        depth = self._depth_of(frame, people, settings)
+        seconds = frame.stamp.seconds + frame.stamp.nanoseconds * 1e-9
+        moment = Moment(seconds, frame.pixels.shape[:2], frame.calibration, depth)
+        try:
+            placed = self._refiner.place(people, moment)
+            people = placed.people
+            self.statistics.translation_source(placed.source)
+        except ImageError as error:
+            self.statistics.translation_source("monocular")
+            self.statistics.depth_problem(str(error))
+        people = self._refiner.track(people, moment, settings, with_vertices=with_vertices)
+        tracker = self._refiner.tracker
+        self.statistics.stamps(tracker.resets, tracker.repeated_stamps)
+        return people
+
+    def _depth_of(self, frame: Frame, people: People, settings: Settings) -> DepthImage | None:
+        """Depth of the moment of an image; None, and noted, where there is none."""
+        # The first depth image may come while the network works without meshes.
+        if not self._depth or (len(people) and not people.vertices.shape[1]):
+            return None
+        try:
+            depth = self._depth.at(frame.stamp, settings.max_depth_delay)
+        except ImageError as error:
+            self.statistics.depth_problem(str(error))
+            return None
+        self.statistics.depth_problem("")
+        return depth
 
     def wanted(self, settings: Settings) -> Wanted:
         """What parameters and listeners ask for at this moment."""
@@ -201,14 +260,22 @@ class Camera:
     def _on_info(self, info: CameraInfo) -> None:
         self._info = info
 
-    def _intrinsics(self, height: int, width: int, settings: Settings) -> np.ndarray:
+    def _on_depth(self, message: bytes) -> None:
         try:
-            matrix = camera_matrix(self._info, height, width)
-        except CalibrationError as error:
-            self.statistics.calibration_problem(str(error))
-            return intrinsics_from_fov(height, width, settings.horizontal_fov_deg)
-        self.statistics.calibration_problem("")
-        return matrix
+            self._depth.put(message)
+        except ImageError as error:
+            self.statistics.depth_problem(str(error))
+
+    def _calibration(self, height: int, width: int, settings: Settings) -> Calibration:
+        calibration = calibrate(
+            self._info,
+            height,
+            width,
+            rectified=settings.rectified,
+            horizontal_fov_deg=settings.horizontal_fov_deg,
+        )
+        self.statistics.calibration_problem(calibration.problem)
+        return calibration
 
     def _age(self, stamp: Stamp) -> float:
         """Seconds since a stamp, by the node's clock."""
@@ -216,11 +283,16 @@ class Camera:
         return (self._node.get_clock().now().nanoseconds - then) * 1e-9
 
     def _create_subscription(
-        self, message_type: type, topic: str, callback: Callable, raw: bool = False
+        self,
+        message_type: type,
+        topic: str,
+        callback: Callable,
+        raw: bool = False,
+        qos: QoSProfile = NEWEST,
     ) -> Subscription:
         overrides = QoSOverridingOptions.with_default_policies()
         return self._node.create_subscription(
-            message_type, topic, callback, NEWEST, raw=raw, qos_overriding_options=overrides
+            message_type, topic, callback, qos, raw=raw, qos_overriding_options=overrides
         )
 
     def _create_publisher(self, message_type: type, name: str, qos: QoSProfile) -> Publisher:

@@ -44,6 +44,8 @@ def judge_camera(report: Report, topic: str) -> Judgement:
         return DiagnosticStatus.ERROR, f"no image on {topic} for {report.silence:.0f} s"
     if report.answered and report.calibration_problem:
         return DiagnosticStatus.WARN, report.calibration_problem
+    if report.answered and report.depth_problem:
+        return DiagnosticStatus.WARN, f"depth is not used: {report.depth_problem}"
     if report.output_rate < SLOW_SHARE * report.input_rate and report.dropped:
         return (
             DiagnosticStatus.WARN,
@@ -65,6 +67,9 @@ def camera_values(report: Report) -> dict[str, str]:
         "images refused": str(report.refused),
         "images failed": str(report.failed),
         "last refusal": report.last_refusal,
+        "translation source": report.translation_source,
+        "clock resets": str(report.clock_resets),
+        "repeated stamps": str(report.repeated_stamps),
     }
     values.update(_latency_values("latency", report.latency))
     values.update(_latency_values("network", report.network))

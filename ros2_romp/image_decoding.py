@@ -126,7 +126,7 @@ def _convert(image: ImageFields) -> np.ndarray:
         )
     try:
         if encoding in _PLANAR:
-            return cv2.cvtColor(_rows(image, 1, 1.5), _PLANAR[encoding])
+            return cv2.cvtColor(image_rows(image, 1, 1.5), _PLANAR[encoding])
         return _tight_to_bgr(_Tight.of(image, encoding))
     except (cv2.error, ConversionError) as error:  # for example, half a pair of columns
         raise ImageError(
@@ -163,15 +163,19 @@ class _Tight:
     @classmethod
     def of(cls, image: ImageFields, encoding: str) -> "_Tight":
         depth = 2 if encoding.endswith("16") else 1
-        rows = _rows(image, _CHANNELS[encoding] * depth)
+        rows = image_rows(image, _CHANNELS[encoding] * depth)
         if depth == 2:
             rows = rows.view(">u2" if image.is_bigendian else "<u2").astype(np.uint16)
         return cls(image.height, image.width, encoding, image.width * _CHANNELS[encoding] * depth,
                    rows.reshape(-1))  # fmt: skip
 
 
-def _rows(image: ImageFields, pixel_bytes: int, height_factor: float = 1.0) -> np.ndarray:
-    """(H * height_factor, W * pixel_bytes) uint8, contiguous, without what pads the rows."""
+def image_rows(image: ImageFields, pixel_bytes: int, height_factor: float = 1.0) -> np.ndarray:
+    """(H * height_factor, W * pixel_bytes) uint8, contiguous, without what pads the rows.
+
+    Raises:
+        ImageError: rows longer than the step, or less data than the rows take.
+    """
     length = image.width * pixel_bytes
     if image.step < length:
         raise ImageError(

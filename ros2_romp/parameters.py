@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 from romp_core.runtime import PRECISIONS, RUNTIMES
@@ -18,6 +19,7 @@ class Rule:
         description: one sentence, shown by ``ros2 param describe``.
         low, high: smallest and largest number; None for what is no number.
         choices: the only values; empty: any.
+        requires: a module without which it cannot be true; empty: none.
         live: whether a change takes effect in the next result. Others enter with the model,
             when the node is configured.
         read_only: whether it is read once, when the node starts.
@@ -27,6 +29,7 @@ class Rule:
     low: float | None = None
     high: float | None = None
     choices: tuple[str, ...] = ()
+    requires: str = ""
     live: bool = True
     read_only: bool = False
 
@@ -78,6 +81,17 @@ class Settings:
         low=1.0,
         high=179.0,
     )
+    rectified: bool = _parameter(
+        False, "Whether images are rectified: camera_info's P counts, else its K and D."
+    )
+    max_depth_delay: float = _parameter(
+        0.05, "Seconds that an image and its depth image may lie apart.", low=0.0, high=10.0
+    )
+    tracking: bool = _parameter(True, "Whether people get ids that last.")
+    smoothing: float = _parameter(
+        0.5, "How much jitter is taken out of the motion of tracked people; 0: off.",
+        low=0.0, high=1.0,
+    )  # fmt: skip
     max_image_age: float = _parameter(
         0.0, "Images older than so many seconds are not processed; 0: none is too old.",
         low=0.0, high=3600.0,
@@ -93,6 +107,18 @@ class Settings:
     )
     marker_skeleton: bool = _parameter(False, "Whether markers include each person's skeleton.")
     marker_labels: bool = _parameter(False, "Whether markers include each person's id as text.")
+    publish_tf: bool = _parameter(
+        False,
+        "Whether tracked people's bodies are broadcast as TF frames.",
+        requires="tf2_msgs",
+        live=False,
+    )
+    publish_ros4hri: bool = _parameter(
+        False,
+        "Whether tracked people are also published as ROS4HRI (REP 155) has them.",
+        requires="hri_msgs",
+        live=False,
+    )
     autostart: bool = _parameter(
         True, "Whether the node configures and activates itself.", live=False, read_only=True
     )
@@ -119,6 +145,8 @@ def refusal(name: str, value: Any) -> str | None:
         return f"{name} is {value!r}; expected one of {', '.join(rule.choices)}"
     if rule.low is not None and not rule.low <= value <= rule.high:  # a NaN is refused, too
         return f"{name} is {value}; expected {rule.low:g} to {rule.high:g}"
+    if rule.requires and value and find_spec(rule.requires) is None:
+        return f"{name} needs the package {rule.requires}, which is not installed"
     if name == "cameras":
         return _cameras_refusal(value)
     if isinstance(FIELDS[name].default, str) and not value:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import rclpy
 from rclpy.impl.rcutils_logger import RcutilsLogger
@@ -10,8 +11,29 @@ from romp_core import People
 from romp_core.errors import RendererError
 from romp_core.render.overlay import Renderer
 from ros2_romp.camera import Camera, Frame
+from ros2_romp.humans import Humans
 from ros2_romp.parameters import Settings
 from ros2_romp.predictor import PredictionError, Predictor
+from ros2_romp.transforms import BodyFrames
+
+
+@dataclass(frozen=True)
+class SharedOutputs:
+    """What the people of all cameras also go to; None: to neither.
+
+    Attributes:
+        frames: TF.
+        humans: ROS4HRI.
+    """
+
+    frames: BodyFrames | None = None
+    humans: Humans | None = None
+
+    def destroy(self) -> None:
+        """Take their topics away."""
+        for output in (self.frames, self.humans):
+            if output is not None:
+                output.destroy()
 
 
 class Pipeline:
@@ -20,6 +42,7 @@ class Pipeline:
     Args:
         predictor: the model.
         cameras: by name.
+        outputs: that they share.
         settings: gives the current parameters.
         logger: where trouble is reported, at most once a second.
 
@@ -31,11 +54,13 @@ class Pipeline:
         self,
         predictor: Predictor,
         cameras: Mapping[str, Camera],
+        outputs: SharedOutputs,
         settings: Callable[[], Settings],
         logger: RcutilsLogger,
     ):
         self._predictor = predictor
         self._cameras = cameras
+        self._outputs = outputs
         self._settings = settings
         self._logger = logger
         self._renderer: Renderer | None = None
@@ -71,12 +96,19 @@ class Pipeline:
         wanted = [camera.wanted(settings) for camera, _ in batch]
         prediction = self._predictor.predict(
             [frame.pixels for _, frame in batch],
-            [frame.intrinsics for _, frame in batch],
+            [frame.calibration.camera for _, frame in batch],
             settings,
-            with_vertices=any(each.needs_meshes for each in wanted),
+            with_vertices=any(each.needs_meshes for each in wanted)
+            or any(camera.needs_meshes for camera, _ in batch),
         )
         for (camera, frame), people, wants in zip(batch, prediction.people, wanted, strict=True):
+            people = camera.refine(frame, people, settings, with_vertices=wants.needs_meshes)
             camera.publish(frame, people, wants, settings)
+            if self._outputs.frames is not None:
+                self._outputs.frames.publish(people, frame.header)
+            if self._outputs.humans is not None:
+                size = frame.pixels.shape[:2]
+                self._outputs.humans.publish(camera.name, people, frame.header, size)
             if wants.overlay:
                 self._publish_overlay(camera, frame, people)
             overhead = time.perf_counter() - start - prediction.seconds
@@ -84,10 +116,12 @@ class Pipeline:
 
     def _publish_overlay(self, camera: Camera, frame: Frame, people: People) -> None:
         faces = self._predictor.romp.body.faces
+        lens = frame.calibration.camera
+        people = replace(people, vertices=lens.as_pinhole_sees(people.vertices))
         try:
             if self._renderer is None:
                 self._renderer = Renderer()  # in the thread that draws
-            picture = self._renderer.draw_people(frame.pixels, people, faces, frame.intrinsics)
+            picture = self._renderer.draw_people(frame.pixels, people, faces, lens.intrinsics)
         except RendererError as error:
             self.overlay_problem = str(error)
             self._logger.warning(f"no overlay: {error}", throttle_duration_sec=1.0)

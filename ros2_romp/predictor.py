@@ -10,6 +10,7 @@ import torch
 from romp_core import People, Romp, load
 from romp_core.errors import RompError
 from romp_core.geometry.cameras import intrinsics_from_fov
+from romp_core.geometry.lens import CameraModel
 from ros2_romp.parameters import Settings
 
 
@@ -61,12 +62,12 @@ class Predictor:
         """Meet a device's troubles, and pay for its preparations, before the first image."""
         image = np.zeros((480, 640, 3), np.uint8)
         K = intrinsics_from_fov(*image.shape[:2], settings.horizontal_fov_deg)
-        self.predict([image], [K], settings, with_vertices=True)
+        self.predict([image], [CameraModel(K)], settings, with_vertices=True)
 
     def predict(
         self,
         images: Sequence[np.ndarray],
-        intrinsics: Sequence[np.ndarray],
+        cameras: Sequence[CameraModel],
         settings: Settings,
         *,
         with_vertices: bool,
@@ -78,7 +79,7 @@ class Predictor:
 
         Args:
             images: (H, W, 3) uint8 BGR each.
-            intrinsics: (3, 3) K per image.
+            cameras: that took them.
             settings: thresholds.
             with_vertices: whether meshes are needed.
 
@@ -89,7 +90,7 @@ class Predictor:
         self.romp.max_people = settings.max_people
         start = time.perf_counter()
         try:
-            people = self._in_batches(images, intrinsics, with_vertices)
+            people = self._in_batches(images, cameras, with_vertices)
         except torch.OutOfMemoryError as error:
             reason = f"the memory of {self.romp.device} does not suffice for one image"
             raise PredictionError(f"{reason}: {_first_line(error)}") from error
@@ -100,7 +101,7 @@ class Predictor:
     def _in_batches(
         self,
         images: Sequence[np.ndarray],
-        intrinsics: Sequence[np.ndarray],
+        cameras: Sequence[CameraModel],
         with_vertices: bool,
     ) -> list[People]:
         people: list[People] = []
@@ -109,7 +110,7 @@ class Predictor:
             batch = slice(len(people), len(people) + limit)
             try:
                 people += self.romp.predict_batch(
-                    images[batch], intrinsics[batch], with_vertices=with_vertices
+                    images[batch], cameras[batch], with_vertices=with_vertices
                 )
             except torch.OutOfMemoryError:
                 if limit == 1:

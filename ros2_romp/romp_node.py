@@ -1,5 +1,6 @@
 """The node `romp`: camera images in, people as SMPL bodies out."""
 
+import itertools
 import os
 import signal
 import sys
@@ -15,11 +16,13 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 
 from ros2_romp.camera import Camera
 from ros2_romp.diagnostics import camera_status, status
+from ros2_romp.humans import Humans
 from ros2_romp.middleware import make_room_for_images
 from ros2_romp.node_parameters import NodeParameters
 from ros2_romp.parameters import Settings
-from ros2_romp.pipeline import Pipeline
+from ros2_romp.pipeline import Pipeline, SharedOutputs
 from ros2_romp.predictor import Predictor, free_device_memory
+from ros2_romp.transforms import BodyFrames
 from ros2_romp.worker import Worker
 
 DIAGNOSTICS_PERIOD = 1.0
@@ -39,6 +42,8 @@ class RompNode(LifecycleNode):
         self._predictor: Predictor | None = None
         self._settings = NodeParameters(self, may_reconfigure=lambda: self._predictor is None)
         self._cameras: dict[str, Camera] = {}
+        self._track_ids = itertools.count(1)  # of all cameras, and never again
+        self._outputs = SharedOutputs()
         self._pipeline: Pipeline | None = None
         self._worker: Worker[bytes] | None = None
         self._failure = ""
@@ -73,15 +78,27 @@ class RompNode(LifecycleNode):
         self._predictor = Predictor(settings)
         body = self._predictor.romp.body
         for name in settings.cameras:
-            self._cameras[name] = Camera(self, name, settings.image_transport, body)
+            self._cameras[name] = Camera(
+                self, name, settings.image_transport, body, self._track_ids
+            )
+        self._outputs = SharedOutputs(
+            BodyFrames(self) if settings.publish_tf else None,
+            Humans(self, body) if settings.publish_ros4hri else None,
+        )
         self._pipeline = Pipeline(
-            self._predictor, self._cameras, lambda: self._settings.current, self.get_logger()
+            self._predictor,
+            self._cameras,
+            self._outputs,
+            lambda: self._settings.current,
+            self.get_logger(),
         )
 
     def _unload(self) -> None:
         for camera in self._cameras.values():
             camera.destroy()
         self._cameras = {}
+        self._outputs.destroy()
+        self._outputs = SharedOutputs()
         self._pipeline = None
         self._predictor = None
         free_device_memory()

@@ -16,6 +16,14 @@ KEPT_LATENCIES = 200
 
 
 _COUNTS = ("received", "answered", "dropped", "stale", "refused", "failed")
+_STAMP_COUNTS = ("clock_resets", "repeated_stamps")
+_TEXTS = (
+    "last_refusal",
+    "failure",
+    "calibration_problem",
+    "depth_problem",
+    "translation_source",
+)
 
 
 @dataclass(frozen=True)
@@ -46,7 +54,9 @@ class Report:
         stale: images older than the limit.
         refused: images that could not be used.
         failed: images that could, but that the model failed on.
-        last_refusal: why the last of those was refused; empty: none was.
+        clock_resets: how often stamps went backwards, and everybody got a new id.
+        repeated_stamps: images with the stamp of the one before.
+        last_refusal: why the last image was refused; empty: none was.
         input_rate, output_rate: images and results per second over the last few seconds.
         latency: seconds from the image's stamp to the result.
         network: seconds in the network.
@@ -56,6 +66,8 @@ class Report:
         failure: why the model failed on the last image; empty: it did not.
         calibration_problem: why the results do not rest on the camera's calibration; empty: they
             do.
+        depth_problem: why depth that comes does not serve; empty: it does, or none comes.
+        translation_source: where the distances of the last result come from.
     """
 
     received: int
@@ -64,6 +76,8 @@ class Report:
     stale: int
     refused: int
     failed: int
+    clock_resets: int
+    repeated_stamps: int
     last_refusal: str
     input_rate: float
     output_rate: float
@@ -74,6 +88,8 @@ class Report:
     silence: float | None
     failure: str
     calibration_problem: str
+    depth_problem: str
+    translation_source: str
 
 
 class Statistics:
@@ -86,7 +102,7 @@ class Statistics:
     def __init__(self, clock: Callable[[], float] = time.monotonic):
         self._clock = clock
         self._lock = threading.Lock()
-        self._counts = dict.fromkeys(_COUNTS, 0)
+        self._counts = dict.fromkeys(_COUNTS + _STAMP_COUNTS, 0)
         self._inputs: deque[float] = deque()
         self._outputs: deque[float] = deque()
         self._latencies: deque[float] = deque(maxlen=KEPT_LATENCIES)
@@ -95,7 +111,7 @@ class Statistics:
         self._start = clock()
         self._last_input: float | None = None
         self._people = 0
-        self._texts = {"last_refusal": "", "failure": "", "calibration_problem": ""}
+        self._texts = dict.fromkeys(_TEXTS, "")
 
     def received(self) -> None:
         """An image came."""
@@ -139,8 +155,20 @@ class Statistics:
 
     def calibration_problem(self, reason: str) -> None:
         """Why the camera's calibration is not used; empty: it is."""
+        self._note("calibration_problem", reason)
+
+    def stamps(self, clock_resets: int, repeated: int) -> None:
+        """How often, up to now, stamps went backwards, and how often one came again."""
         with self._lock:
-            self._texts["calibration_problem"] = reason
+            self._counts.update(clock_resets=clock_resets, repeated_stamps=repeated)
+
+    def depth_problem(self, reason: str) -> None:
+        """Why depth that comes does not serve; empty: it does, or none comes."""
+        self._note("depth_problem", reason)
+
+    def translation_source(self, source: str) -> None:
+        """Where the distances of a result come from."""
+        self._note("translation_source", source)
 
     def report(self) -> Report:
         """All of it at this moment."""
@@ -160,6 +188,10 @@ class Statistics:
                 people=self._people,
                 silence=None if self._last_input is None else now - self._last_input,
             )
+
+    def _note(self, name: str, text: str) -> None:
+        with self._lock:
+            self._texts[name] = text
 
     def _count(self, name: str) -> None:
         with self._lock:

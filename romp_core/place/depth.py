@@ -284,7 +284,7 @@ def _moved(
     step *= np.minimum(1, _LARGEST_SHAPE_CHANGE / np.maximum(length, 1e-12))
     people = replace(people, betas=(people.betas + step).astype(np.float32))
     still = replace(people, translation=np.zeros_like(people.translation))
-    shaped = posed(still, body, camera.intrinsics, size)
+    shaped = posed(still, body, camera, size)
     shaped = shaped.moved(place_by_pixels(shaped.joints, people.keypoints_2d, camera, size))
     left = [
         np.median(each.depths - vertices[each.points, 2]) - (1 - each.share) * each.shift

@@ -4,7 +4,6 @@ import os
 import threading
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,8 +14,9 @@ from romp_core import People
 from romp_core.checkpoints import body_family, write_checkpoint
 from romp_core.errors import ConfigError
 from romp_core.geometry.cameras import intrinsics_from_fov
+from romp_core.geometry.lens import CameraModel
+from ros2_romp import parameters as parameters_module
 from ros2_romp import predictor as predictor_module
-from ros2_romp.calibration import CalibrationError, camera_matrix
 from ros2_romp.cdr import CdrError, CdrReader, CdrWriter
 from ros2_romp.middleware import make_room_for_images
 from ros2_romp.parameters import FIELDS, Settings, refusal, rule_of
@@ -105,6 +105,7 @@ def test_numbers_outside_of_the_range_are_refused(name):
         ("image_transport", "theora", "expected one of raw, compressed"),
         ("model", "", "is empty"),
         ("device", "", "is empty"),
+        ("publish_tf", True, "needs the package tf2_msgs, which is not installed"),
         ("cameras", [], "is empty"),
         ("cameras", ["front", "front"], "twice"),
         ("cameras", ["the front"], "can stand in a topic"),
@@ -112,7 +113,8 @@ def test_numbers_outside_of_the_range_are_refused(name):
         ("cameras", ["3d"], "can stand in a topic"),
     ],
 )
-def test_values_that_make_no_sense_are_refused(name, value, reason):
+def test_values_that_make_no_sense_are_refused(monkeypatch, name, value, reason):
+    monkeypatch.setattr(parameters_module, "find_spec", lambda module: None)
     assert reason in refusal(name, value)
 
 
@@ -195,36 +197,6 @@ def test_latency_percentiles():
     assert report.overhead.p95 == pytest.approx(0.009505)
 
 
-# Calibration
-
-
-def camera_info(**changed):
-    fields = {"height": 480, "width": 640, "k": [500.0, 0, 320, 0, 510, 240, 0, 0, 1]}
-    return SimpleNamespace(**{**fields, **changed})
-
-
-def test_camera_matrix_is_that_of_camera_info():
-    matrix = camera_matrix(camera_info(), 480, 640)
-    np.testing.assert_array_equal(matrix, [[500, 0, 320], [0, 510, 240], [0, 0, 1]])
-    np.testing.assert_array_equal(camera_matrix(camera_info(height=0, width=0), 480, 640), matrix)
-
-
-@pytest.mark.parametrize(
-    ("info", "reason"),
-    [
-        (None, "no camera_info"),
-        (camera_info(k=[0.0] * 9), "K is zero"),
-        (camera_info(height=240, width=320), "320x240 pixels, but the image has 640x480"),
-        (camera_info(k=[-500.0, 0, 320, 0, 510, 240, 0, 0, 1]), "focal"),
-        (camera_info(k=[float("nan"), 0, 320, 0, 510, 240, 0, 0, 1]), "finite"),
-    ],
-)
-def test_camera_info_that_cannot_serve_says_why(info, reason):
-    with pytest.raises(CalibrationError, match=reason) as raised:
-        camera_matrix(info, 480, 640)
-    assert "horizontal_fov_deg is used" in str(raised.value)
-
-
 # CDR
 
 
@@ -282,7 +254,7 @@ class FakeRomp:
 
 
 IMAGES = [np.zeros((48, 64, 3), np.uint8)] * 3
-MATRICES = [intrinsics_from_fov(48, 64)] * 3
+CAMERAS = [CameraModel(intrinsics_from_fov(48, 64))] * 3
 
 
 @pytest.fixture
@@ -298,7 +270,7 @@ def predictor_of(monkeypatch):
 
 def test_images_of_all_cameras_share_a_forward_pass(predictor_of):
     romp = FakeRomp()
-    prediction = predictor_of(romp).predict(IMAGES, MATRICES, Settings(), with_vertices=False)
+    prediction = predictor_of(romp).predict(IMAGES, CAMERAS, Settings(), with_vertices=False)
     assert len(prediction.people) == 3
     assert prediction.seconds > 0
     assert romp.batches == [3]
@@ -307,7 +279,7 @@ def test_images_of_all_cameras_share_a_forward_pass(predictor_of):
 def test_settings_reach_the_model(predictor_of):
     romp = FakeRomp()
     settings = Settings(center_threshold=0.7, max_people=3)
-    predictor_of(romp).predict(IMAGES, MATRICES, settings, with_vertices=False)
+    predictor_of(romp).predict(IMAGES, CAMERAS, settings, with_vertices=False)
     assert (romp.center_threshold, romp.max_people) == (0.7, 3)
 
 
@@ -315,7 +287,7 @@ def test_too_little_memory_for_all_images_is_enough_for_one_by_one(predictor_of)
     romp = FakeRomp(capacity=1)
     predictor = predictor_of(romp)
     for _ in range(2):
-        assert len(predictor.predict(IMAGES, MATRICES, Settings(), with_vertices=False).people) == 3
+        assert len(predictor.predict(IMAGES, CAMERAS, Settings(), with_vertices=False).people) == 3
     assert romp.batches == [3, 1, 1, 1, 1, 1, 1]
     assert predictor.batch_limit == 1
 
@@ -325,7 +297,7 @@ def test_too_little_memory_for_one_image_is_an_error(predictor_of):
     predictor = predictor_of(romp)
     romp.capacity = 0
     with pytest.raises(PredictionError, match="memory of cpu does not suffice for one image") as e:
-        predictor.predict(IMAGES, MATRICES, Settings(), with_vertices=False)
+        predictor.predict(IMAGES, CAMERAS, Settings(), with_vertices=False)
     assert "stack" not in str(e.value)
     assert romp.batches == [3, 1]
 
@@ -335,7 +307,7 @@ def test_whatever_fails_in_the_model_is_named(predictor_of):
     predictor = predictor_of(romp)
     romp.error = RuntimeError("the driver is gone")
     with pytest.raises(PredictionError, match="RuntimeError: the driver is gone"):
-        predictor.predict(IMAGES, MATRICES, Settings(), with_vertices=False)
+        predictor.predict(IMAGES, CAMERAS, Settings(), with_vertices=False)
 
 
 @pytest.fixture(scope="module")
@@ -347,7 +319,7 @@ def weights(tmp_path_factory, light_network):
 
 def test_model_is_loaded_as_the_settings_say(weights):
     predictor = Predictor(Settings(model=str(weights), device="cpu"))
-    prediction = predictor.predict(IMAGES, MATRICES, Settings(), with_vertices=True)
+    prediction = predictor.predict(IMAGES, CAMERAS, Settings(), with_vertices=True)
     assert len(prediction.people) == 3
     assert body_family(predictor.romp.body) == "open_body"
     assert predictor.describe()["network"] == "resnet18, 256x256 pixels"

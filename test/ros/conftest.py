@@ -24,6 +24,9 @@ from rclpy.node import Node
 from romp_core.checkpoints import write_checkpoint
 from romp_core.network import NetworkConfig
 
+PLAIN = {"device": "cpu", "runtime": "torch", "precision": "float32", "smoothing": 0.0}
+"""Parameters of nodes under test: they start fast, and a result depends on its own image alone."""
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -112,7 +115,7 @@ def start_node(start_process, weights):
     """`start_node(name=value, ...)` runs the node with these parameters beside the weights."""
 
     def start(arguments=(), program=("-m", "ros2_romp.romp_node"), **parameters):
-        parameters = {"model": weights, "device": "cpu", **parameters}
+        parameters = {"model": weights, **PLAIN, **parameters}
         settings = [word for item in parameters.items() for word in ("-p", "{}:={}".format(*item))]
         return start_process(*program, "--ros-args", *settings, *arguments)
 

@@ -15,6 +15,8 @@ GOOD = Report(
     stale=0,
     refused=0,
     failed=0,
+    clock_resets=0,
+    repeated_stamps=0,
     last_refusal="",
     input_rate=10.0,
     output_rate=9.5,
@@ -25,6 +27,8 @@ GOOD = Report(
     silence=0.1,
     failure="",
     calibration_problem="",
+    depth_problem="",
+    translation_source="monocular",
 )
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
@@ -35,6 +39,7 @@ OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.E
         ({}, OK, "3 people, 9.5 images/s"),
         ({"silence": None, "received": 0}, WARN, "no image has come on /front/image"),
         ({"calibration_problem": "no camera_info"}, WARN, "no camera_info"),
+        ({"depth_problem": "another frame"}, WARN, "depth is not used: another frame"),
         ({"output_rate": 4.9}, WARN, "slow: 4.9 of 10.0 images/s"),
         ({"output_rate": 5.1}, OK, "images/s"),
         ({"silence": SILENCE_LIMIT + 1}, ERROR, "no image on /front/image for 6 s"),
@@ -50,7 +55,7 @@ def test_worst_news_decide(changes, level, text):
 
 
 def test_values_name_every_count_and_time():
-    report = replace(GOOD, refused=7, last_refusal="damaged")
+    report = replace(GOOD, refused=7, last_refusal="damaged", clock_resets=2)
     status = camera_status("romp: camera front", report, "/front/image")
     values = {pair.key: pair.value for pair in status.values}
     assert values == {
@@ -64,6 +69,9 @@ def test_values_name_every_count_and_time():
         "images refused": "7",
         "images failed": "0",
         "last refusal": "damaged",
+        "translation source": "monocular",
+        "clock resets": "2",
+        "repeated stamps": "0",
         "latency p50 (s)": "0.1000",
         "latency p95 (s)": "0.2000",
         "network p50 (s)": "0.0500",

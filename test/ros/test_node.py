@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+from conftest import PLAIN
 from diagnostic_msgs.msg import DiagnosticStatus
 from image_messages import fields, in_all_encodings
 from node_driver import picture
@@ -186,7 +187,7 @@ def test_two_cameras_never_mix(start_node, drive):
 
 
 def test_markers_follow_the_people(start_node, drive):
-    start_node(marker_skeleton=True, marker_labels=True)
+    start_node(marker_skeleton=True, marker_labels=True, tracking=False)
     driver = drive()
     arrays = []
     driver.listen(MarkerArray, "markers", arrays.append)
@@ -225,7 +226,7 @@ def test_overlay_shows_the_people_in_the_image(start_node, drive):
 def test_every_parameter_is_described_with_default_and_range(start_node, drive, weights):
     start_node()
     driver = drive()
-    given = {"model": str(weights), "device": "cpu"}
+    given = {"model": str(weights), **PLAIN}
     for name, field in FIELDS.items():
         found = driver.get_parameter(name)
         expected = given.get(name, field.default)
@@ -292,6 +293,7 @@ def stale(driver) -> int:
 
 
 WRONG_VALUES = [
+    ("smoothing", 1.5, "out of range"),
     ("center_threshold", 1.5, "out of range"),
     ("center_threshold", float("nan"), "out of range"),
     ("max_people", 0, "out of range"),

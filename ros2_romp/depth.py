@@ -1,0 +1,93 @@
+"""Depth images: kept until the colour image of the same moment needs one. Needs no ROS."""
+
+import threading
+from collections import deque
+
+import numpy as np
+
+from romp_core.errors import ImageError
+from romp_core.place.depth import DepthImage
+from ros2_romp.image_decoding import MAX_PIXELS, RawFields, ReceivedImage, image_rows, read_image
+from ros2_romp.markers import Stamp
+
+KEPT = 15
+"""Depth images that wait: half a second of a fast camera, in which a slow network answers."""
+
+_METRES_PER_UNIT = {"16UC1": 1e-3, "mono16": 1e-3, "32FC1": 1.0}  # REP 118
+
+
+class DepthBuffer:
+    """The last depth images of one camera, still serialised; any thread may call it."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._images: deque[ReceivedImage] = deque(maxlen=KEPT)
+
+    def __bool__(self) -> bool:
+        return bool(self._images)
+
+    def put(self, message: bytes) -> None:
+        """Keep a serialised sensor_msgs/Image.
+
+        Raises:
+            ImageError: the bytes are no such message.
+        """
+        image = read_image(message, compressed=False)
+        with self._lock:
+            self._images.append(image)
+
+    def at(self, stamp: Stamp, tolerance: float) -> DepthImage:
+        """Depth of the moment of a colour image.
+
+        Args:
+            stamp: of the colour image.
+            tolerance: seconds that the two may lie apart.
+
+        Raises:
+            ImageError: none is near enough in time, or the nearest is of another frame, or no
+                depth.
+        """
+        with self._lock:
+            images = list(self._images)
+        if not images:
+            raise ImageError("no depth image has come")
+        nearest = min(images, key=lambda image: abs(_seconds_between(image, stamp)))
+        late = _seconds_between(nearest, stamp)
+        if abs(late) > tolerance:
+            raise ImageError(
+                f"the nearest depth image is {abs(late):.3f} s {'newer' if late > 0 else 'older'} "
+                f"than the image; expected at most max_depth_delay, {tolerance:g} s"
+            )
+        if nearest.frame_id != stamp.frame_id:
+            raise ImageError(
+                f"the depth image is of frame {nearest.frame_id!r}, the image of "
+                f"{stamp.frame_id!r}; expected depth that is registered to the image"
+            )
+        return DepthImage(to_metres(nearest.fields))
+
+
+def to_metres(fields: RawFields) -> np.ndarray:
+    """(H, W) float32 metres of a depth message, by REP 118; NaN or 0 where unknown.
+
+    Raises:
+        ImageError: another encoding than 16UC1, mono16 or 32FC1, or incomplete data.
+    """
+    unit = _METRES_PER_UNIT.get(fields.encoding)
+    if unit is None:
+        raise ImageError(
+            f"depth has the encoding {fields.encoding!r}; expected 16UC1 (millimetres) or 32FC1 "
+            "(metres)"
+        )
+    if not 0 < fields.height * fields.width <= MAX_PIXELS:
+        raise ImageError(
+            f"depth has {fields.width}x{fields.height} pixels; expected 1 to {MAX_PIXELS}"
+        )
+    kind = "f4" if unit == 1 else "u2"
+    rows = image_rows(fields, np.dtype(kind).itemsize)
+    values = rows.view((">" if fields.is_bigendian else "<") + kind)
+    return values.astype(np.float32) * np.float32(unit)
+
+
+def _seconds_between(image: ReceivedImage, stamp: Stamp) -> float:
+    seconds = image.seconds - stamp.seconds
+    return seconds + (image.nanoseconds - stamp.nanoseconds) * 1e-9
