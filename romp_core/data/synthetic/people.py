@@ -72,7 +72,7 @@ class Tailor:
         self._sampler = sampler
         self.faces = np.concatenate([body.body_faces, *body.piece_faces.values()])
         vertex_count, face_count = len(body.static), len(self.faces)
-        self._incidence = csr_matrix(
+        self.incidence = csr_matrix(
             (
                 np.ones(3 * face_count, np.float32),
                 (self.faces.ravel(), np.repeat(np.arange(face_count), 3)),
@@ -117,7 +117,7 @@ class Tailor:
             betas,
             translation,
             vertices,
-            vertex_normals(vertices, self.faces, self._incidence),
+            vertex_normals(vertices, self.faces, self.incidence),
             joints + translation[:, None],
             outfits,
             headings,

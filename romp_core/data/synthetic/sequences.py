@@ -5,7 +5,8 @@ No pictures are rendered: what a network would find is the truth with noise, mis
 
 import math
 from collections.abc import Sequence as Clips
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -100,15 +101,23 @@ class Sequence:
         stamps: (F,) seconds.
         intrinsics: (3, 3) K, pixels.
         size: height and width, pixels.
-        truth: per image, who is visible, with lasting ids from 1.
-        visible: per image, (K,) share of each of them that is visible.
+        everybody: per image, the same P people, in view or not, with ids from 1 to P.
+        visible: (F, P) share of each that is visible.
+        config: what it is like.
     """
 
     stamps: np.ndarray
     intrinsics: np.ndarray
     size: tuple[int, int]
-    truth: list[People]
-    visible: list[np.ndarray] = field(repr=False)
+    everybody: list[People]
+    visible: np.ndarray
+    config: SequenceConfig
+
+    @cached_property
+    def truth(self) -> list[People]:
+        """Per image, who is visible."""
+        there = self.visible >= self.config.visible_share
+        return [people[seen] for people, seen in zip(self.everybody, there, strict=True)]
 
 
 def make_sequence(
@@ -127,24 +136,20 @@ def make_sequence(
     """
     config, rng = config or SequenceConfig(), np.random.default_rng(seed)
     stamps = _stamps(rng, config)
-    everybody = []
+    walks = []
     ways: list[Way] = []
     for _ in range(rng.integers(config.people[0], config.people[1] + 1)):
         ways.append(_free_way(rng, config, ways))
-        everybody.append(_walk(rng, ways[-1], stamps, body, clips, config))
+        walks.append(_walk(rng, ways[-1], stamps, body, clips, config))
     intrinsics = intrinsics_from_fov(*config.size, config.horizontal_fov_deg)
-    truth, visible = [], []
-    for frame in range(len(stamps)):
-        pose, betas, translation = (
-            np.stack([person[part][frame] for person in everybody]) for part in range(3)
-        )
-        ids = np.arange(1, len(everybody) + 1)
-        people = _complete(pose, betas, translation, ids, body, intrinsics, config.size)
-        share = visible_shares(people, config.size)
-        seen = share >= config.visible_share
-        truth.append(people[seen])
-        visible.append(share[seen])
-    return Sequence(stamps, intrinsics, config.size, truth, visible)
+    ids = np.arange(1, len(walks) + 1)
+    pose, betas, translation = (np.stack(parts, 1) for parts in zip(*walks, strict=True))
+    everybody = [
+        _complete(*parameters, ids, body, intrinsics, config.size)
+        for parameters in zip(pose, betas, translation, strict=True)
+    ]
+    visible = np.stack([visible_shares(people, config.size) for people in everybody])
+    return Sequence(stamps, intrinsics, config.size, everybody, visible, config)
 
 
 def detections(
@@ -157,23 +162,18 @@ def detections(
         scoring, and 0 for ghosts: trackers do not look at them.
     """
     noise, rng = noise or DetectionNoise(), np.random.default_rng(seed)
-    slow: dict[int, np.ndarray] = {}
+    slow = rng.normal(size=(sequence.visible.shape[1], _NUMBERS))
     found, last = [], sequence.stamps[0]
     for stamp, people, visible in zip(
-        sequence.stamps, sequence.truth, sequence.visible, strict=True
+        sequence.stamps, sequence.everybody, sequence.visible, strict=True
     ):
         kept = math.exp(-(stamp - last) / noise.slow_s)
         last = stamp
-        errors = np.zeros((len(people), _NUMBERS))
-        for row, person in enumerate(people.track_ids):
-            fresh = rng.normal(size=_NUMBERS)
-            before = slow.get(person)
-            slow[person] = (
-                fresh if before is None else kept * before + math.sqrt(1 - kept**2) * fresh
-            )
-            errors[row] = _scaled(rng.normal(size=_NUMBERS), slow[person], noise)
-            errors[row] *= 1 + (noise.hidden - 1) * (1 - visible[row])
-        hits = rng.random(len(people)) >= noise.missed
+        slow = kept * slow + math.sqrt(1 - kept**2) * rng.normal(size=slow.shape)
+        errors = _scaled(rng.normal(size=slow.shape), slow, noise)
+        errors *= 1 + (noise.hidden - 1) * (1 - visible[:, None])
+        hits = visible >= sequence.config.visible_share
+        hits &= rng.random(len(people)) >= noise.missed
         pose, betas, translation = _disturbed(people[hits], errors[hits])
         ids = people.track_ids[hits]
         for _ in range(rng.poisson(noise.ghosts)):
@@ -297,11 +297,12 @@ _NUMBERS = 72 + 10 + 3
 
 
 def _scaled(fresh: np.ndarray, slow: np.ndarray, noise: DetectionNoise) -> np.ndarray:
-    """(85,) error of a pose, betas, x/z, y/z and log z."""
+    """(K, 85) errors of pose, betas, x/z, y/z and log z."""
     kinds = (noise.pose, noise.betas, noise.direction, noise.log_depth)
-    scale = np.repeat(kinds, (72, 10, 2, 1), axis=0)
-    scale[66:72] = 0  # hands are not seen
-    return scale[:, 0] * fresh + scale[:, 1] * slow
+    anew, lasting = np.repeat(kinds, (72, 10, 2, 1), axis=0).T
+    errors = anew * fresh + lasting * slow
+    errors[:, 66:72] = 0  # hands are not seen
+    return errors
 
 
 def _disturbed(people: People, errors: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
