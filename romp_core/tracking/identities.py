@@ -79,8 +79,9 @@ class Identities:
             (K,) int64 ids, each at most once; 0 for whom has not been seen often enough.
         """
         seen = _Observed(people, self._config)
-        self._motion.predict(seconds)
         self._unseen_s += seconds
+        self._end()
+        self._motion.predict(seconds)
         tracks, detections = assign(self._evidence(seen))
         self._measure_noise(tracks, detections, seen)
         self._correct(tracks, detections, seen)
@@ -90,9 +91,7 @@ class Identities:
         track_of[new] = len(self._ids) + np.arange(len(new))
         self._begin(new, seen)
         self._confirm()
-        ids = self._ids[track_of]
-        self._end()
-        return ids
+        return self._ids[track_of]
 
     def _evidence(self, seen: "_Observed") -> np.ndarray:
         """(T, D) of all kinds."""

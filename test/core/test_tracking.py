@@ -119,10 +119,12 @@ def test_a_clock_that_goes_backwards_begins_anew():
     assert again[-1] == [2]
 
 
-def test_after_a_jump_forwards_nobody_is_taken_for_somebody_else():
+@pytest.mark.parametrize("jump", [CONFIG.memory_s + 0.1, 1000.0])
+def test_after_a_jump_forwards_everybody_is_new(jump):
     tracker = Tracker(CONFIG)
+    last = 9 / 30
     follow(tracker, standing(0, 10))
-    assert follow(tracker, standing(0, 3), start=1000.0) == [[0], [2], [2]]
+    assert follow(tracker, standing(0, 3), start=last + jump) == [[0], [2], [2]]
     assert tracker.resets == 0
 
 
