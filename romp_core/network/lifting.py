@@ -22,8 +22,10 @@ OFFSET_UNIT = 32.0
 BODY_EXTENT = 0.45
 """Root mean square distance in metres of an upright person's keypoints from their mean."""
 
-_WINDOW, _WINDOW_SIGMA = 5, 2.0  # cells of the heatmaps
-_SHIFTS = 2
+_WINDOW, _WINDOW_SIGMA = 5, 2.0  # cells of the heatmaps at a level
+_LEVELS = 3  # heatmaps of a half and a quarter of the size, for near people
+_WINDOW_SHARE = 0.25  # sigma over the extent of a person's keypoints
+_SHIFTS = 3
 _LEAST_MASS = 0.02
 _MINIMUM_EXTENT = 0.01  # of the picture's half side
 
@@ -81,10 +83,7 @@ class KeypointLifting(nn.Module):
             (*, C): camera (raw scale, tx, ty) first.
         """
         middle = keypoints.mean(-2, keepdim=True)
-        centred = keypoints - middle
-        # Clamped before the root, whose slope at zero is infinite.
-        variance = centred.square().sum(-1).mean(-1).clamp(min=_MINIMUM_EXTENT**2)
-        extent = variance.sqrt()[..., None]
+        centred, extent = keypoints - middle, _extent(keypoints)
         middle = middle.squeeze(-2)
         # Perspective makes the place matter, though little.
         x = torch.cat([(centred / extent[..., None]).flatten(-2), confidence, middle], -1)
@@ -184,8 +183,9 @@ def refine_keypoints(positions: Tensor, heatmaps: Tensor) -> tuple[Tensor, Tenso
     """Keypoints moved uphill to where the heatmaps see them.
 
     Offsets say which person a keypoint belongs to, heatmaps where exactly it is. Mean shift
-    under a Gaussian window joins the two: its step is the same function of the place for
-    everybody, so that it is computed once per picture by convolution and then looked up.
+    under a Gaussian window, the larger the nearer a person is, joins the two: its step is the
+    same function of the place for everybody, so that it is computed once per picture and window
+    by convolution and then looked up.
 
     Args:
         positions: (B, N, 17, 2), -1..1.
@@ -196,24 +196,44 @@ def refine_keypoints(positions: Tensor, heatmaps: Tensor) -> tuple[Tensor, Tenso
     """
     batch, people, count, _ = positions.shape
     maps = heatmaps.flatten(0, 1)[:, None]
-    steps = _mean_shift(maps)
-    # One grid per picture and keypoint.
+    fields = [_mean_shift(avg_pool2d(maps.square(), 2**level)) for level in range(_LEVELS)]
+    # One grid per picture and keypoint, one window size per person.
     grid = positions.transpose(1, 2).reshape(batch * count, people, 1, 2)
+    shares = _level_shares(positions, heatmaps.shape[-1]).repeat_interleave(count, 0)
     for _ in range(_SHIFTS):
-        shift = grid_sample(steps, grid, padding_mode="border", align_corners=False)
+        shift = sum(
+            grid_sample(field, grid, padding_mode="border", align_corners=False)
+            * shares[:, level, None, :, None]
+            for level, field in enumerate(fields)
+        )
         grid = grid + shift.permute(0, 2, 3, 1)
     confidence = grid_sample(maps, grid, padding_mode="zeros", align_corners=False)
     grid = grid.view(batch, count, people, 2).transpose(1, 2)
     return grid, confidence.view(batch, count, people).transpose(1, 2)
 
 
+def _level_shares(positions: Tensor, size: int) -> Tensor:
+    """(B, levels, N): how much each level's window counts, so that windows grow with people."""
+    cells = _extent(positions).squeeze(-1) * (size / 2)
+    wanted = (_WINDOW_SHARE * cells / _WINDOW_SIGMA).clamp(min=1).log2().clamp(max=_LEVELS - 1)
+    levels = torch.arange(_LEVELS, device=positions.device, dtype=positions.dtype)
+    return (1 - (wanted[:, None] - levels[:, None]).abs()).clamp(min=0)
+
+
+def _extent(keypoints: Tensor) -> Tensor:
+    """(*, 1) root mean square distance of keypoints (*, 17, 2) from their mean."""
+    variance = (keypoints - keypoints.mean(-2, keepdim=True)).square().sum(-1).mean(-1)
+    # Clamped before the root, whose slope at zero is infinite.
+    return variance.clamp(min=_MINIMUM_EXTENT**2).sqrt()[..., None]
+
+
 def _mean_shift(maps: Tensor) -> Tensor:
-    """(M, 2, H, W) mean shift steps, in units of -1..1, of maps (M, 1, H, W)."""
+    """(M, 2, H, W) mean shift steps, in units of -1..1, of squared heatmaps (M, 1, H, W)."""
     reach = torch.arange(-_WINDOW, _WINDOW + 1, device=maps.device, dtype=maps.dtype)
     bell = torch.exp(-reach.square() / (2 * _WINDOW_SIGMA**2))
     window = bell[:, None] * bell
     kernels = torch.stack([window, window * reach, window * reach[:, None]])[:, None]
-    mass, x, y = conv2d(maps.square(), kernels, padding=_WINDOW).split(1, 1)
+    mass, x, y = conv2d(maps, kernels, padding=_WINDOW).split(1, 1)
     height, width = maps.shape[-2:]
     # Where nothing is seen nearby, nothing moves.
     return torch.cat([x * (2 / width), y * (2 / height)], 1) / (mass + _LEAST_MASS)

@@ -82,7 +82,8 @@ class PoseStream(IterableDataset):
         heading = rng.uniform(-math.pi, math.pi, count)
         facing = rng.random(count) < 0.5
         heading = np.where(facing, math.pi + rng.normal(0, 0.7, count), heading)
-        pitch = rng.normal(0.1, 0.25, count)
+        steep = rng.random(count) < 0.2
+        pitch = np.where(steep, rng.uniform(-0.6, 1.2, count), rng.normal(0.1, 0.25, count))
         roll = rng.normal(0, 0.08, count)
         turn = _rotations(heading, 1)
         # World (x left, y up, z away) to optical (x right, y down, z forward): half a turn.
@@ -199,7 +200,10 @@ class LiftingTraining(FiniteLossModule):
 
 
 def spoil_keypoints(keypoints: Tensor) -> tuple[Tensor, Tensor]:
-    """Keypoints as the network's own layers see them: noisy, and badly wrong where hidden.
+    """Keypoints as the network's own layers see them: some people well, some hardly.
+
+    The relation of error to confidence is that of the open model's layers on synthetic
+    pictures of the training set.
 
     Args:
         keypoints: (K, 17, 2), -1..1.
@@ -207,7 +211,7 @@ def spoil_keypoints(keypoints: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         (K, 17, 2), with noise in proportion to the person's size, and confidences (K, 17).
         Keypoints outside of the picture are not seen; of the others some are hidden, now and
-        then all of the legs.
+        then all of the legs, or of one side.
     """
     count, device = len(keypoints), keypoints.device
 
@@ -215,11 +219,17 @@ def spoil_keypoints(keypoints: Tensor) -> tuple[Tensor, Tensor]:
         return torch.rand(*shape, device=device)
 
     extent = (keypoints - keypoints.mean(1, keepdim=True)).square().sum(-1).mean(-1).sqrt()
-    legs = torch.arange(KEYPOINTS, device=device) >= FIRST_LEG_KEYPOINT
-    hidden = (random(count, KEYPOINTS) < 0.1) | (legs & (random(count, 1) < 0.1))
-    hidden |= (keypoints.abs() > 1).any(-1)
-    level = torch.where(hidden, 0.1 + 0.3 * random(count, 1), 0.01 + 0.05 * random(count, 1))
+    number = torch.arange(KEYPOINTS, device=device)
+    legs, side = number >= FIRST_LEG_KEYPOINT, number % 2 == 1
+    hidden = random(count, KEYPOINTS) < 0.1
+    hidden |= legs & (random(count, 1) < 0.15)
+    hidden |= side & (random(count, 1) < 0.05)
+    outside = (keypoints.abs() > 1).any(-1)
+    easy, hard = math.log(0.01), math.log(0.35)
+    person = easy + (hard - easy) * random(count, 1)
+    level = (person + 0.6 * torch.randn(count, KEYPOINTS, device=device)).exp()
+    level = torch.where(hidden | outside, 2 * level + 0.1, level).clamp(max=1)
     noise = level[..., None] * extent[:, None, None] * torch.randn_like(keypoints)
-    seen = 0.2 + 0.7 * random(count, KEYPOINTS)
-    confidence = torch.where(hidden, 0.2 * random(count, KEYPOINTS), seen)
-    return keypoints + noise, confidence
+    seen = 0.75 * (-level / 0.18).exp() * (0.6 + 0.7 * random(count, KEYPOINTS))
+    confidence = torch.where(outside, 0.1 * random(count, KEYPOINTS), seen)
+    return keypoints + noise, confidence.clamp(max=1)
