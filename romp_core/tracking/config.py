@@ -19,7 +19,8 @@ class TrackingConfig:
 
     Attributes:
         birth_hits: images that a person must be seen in before it gets an id.
-        tentative_s: seconds unseen after which somebody without an id is forgotten.
+        tentative_s: seconds unseen after which somebody without an id is forgotten, if at least one
+            image lacked him.
         memory_s: seconds unseen after which an id ends for good.
         speed: standard deviation of a velocity, m/s along each axis. Includes the apparent motion
             of people while the camera turns.

@@ -80,7 +80,7 @@ class Identities:
         """
         seen = _Observed(people, self._config)
         self._unseen_s += seconds
-        self._end()
+        self._end(seconds)
         self._motion.predict(seconds)
         tracks, detections = assign(self._evidence(seen))
         self._measure_noise(tracks, detections, seen)
@@ -160,10 +160,11 @@ class Identities:
         for row in np.flatnonzero((self._ids == 0) & (self._hits >= self._config.birth_hits)):
             self._ids[row] = next(self._ids_to_come)
 
-    def _end(self) -> None:
-        """Forget who has been unseen for too long."""
-        limit = np.where(self._ids > 0, self._config.memory_s, self._config.tentative_s)
-        kept = self._unseen_s <= limit
+    def _end(self, seconds: float) -> None:
+        """Forget who has been unseen for too long, also where images are seconds apart."""
+        kept = self._unseen_s <= self._config.memory_s
+        missed = self._unseen_s > seconds  # in the last image
+        kept &= (self._ids > 0) | ~missed | (self._unseen_s <= self._config.tentative_s)
         self._motion.keep(kept)
         self._ids, self._hits = self._ids[kept], self._hits[kept]
         self._unseen_s, self._betas = self._unseen_s[kept], self._betas[kept]

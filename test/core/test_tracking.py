@@ -34,6 +34,16 @@ def test_an_id_comes_with_the_second_image_and_stays():
     assert follow(tracker, standing(0, 5)) == [[0], [0], [0], [1], [1]]
 
 
+def test_ids_are_also_given_where_images_are_rare():
+    assert follow(Tracker(CONFIG), standing(0, 4), rate=0.7) == [[0], [1], [1], [1]]
+
+
+def test_who_was_seen_once_and_is_gone_is_forgotten():
+    tracker = Tracker(CONFIG)
+    follow(tracker, [*standing(0, 1), *[People.empty()] * 20])
+    assert follow(tracker, standing(0, 2), start=21 / 30) == [[0], [1]]
+
+
 @pytest.mark.parametrize("rate", [10.0, 30.0, 60.0])
 def test_people_who_cross_keep_their_ids_and_who_comes_late_gets_a_new_one(rate):
     rng = np.random.default_rng(0)
