@@ -16,9 +16,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "predict": ("predict:predict", "people in images, folders and videos: overlays and .npz"),
     "convert body": ("convert:body", "a SMPL body file into a compact, safe .npz"),
     "convert weights": ("convert:weights", "published weights into this package's own format"),
+    "export": ("export:export", "a network as an ONNX or OpenVINO file"),
     "render-dataset": ("render_dataset:render_dataset", "annotated synthetic people, to disk"),
     "train": ("train:train", "train or fine-tune a network from a YAML configuration"),
     "evaluate": ("evaluate:evaluate", "how well a network finds and poses people of a data set"),
+    "bench": ("bench:bench", "how fast a network is on this machine, by runtime"),
     "tables": ("tables:tables", "the paper's tables, out of evaluations"),
     "data check": ("data:check", "whether a downloaded data set is whole, and what is in it"),
 }

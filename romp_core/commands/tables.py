@@ -15,7 +15,7 @@ def tables(
 
     Args:
         evaluations: Folder with report.json files of romp-core evaluate, at any depth.
-        speed: What benchmarks/speed.py wrote (out/benchmarks/speed.json), for Table 7 and, as
+        speed: What benchmarks/people.py wrote (out/benchmarks/people.json), for Table 7 and, as
             figure4.png beside the tables, Figure 4.
         out: Markdown file to write.
 

@@ -18,7 +18,7 @@ _PAPERS_MACHINE = "GTX 1070 Ti"
 
 @dataclass(frozen=True)
 class Speed:
-    """What benchmarks/speed.py measured.
+    """What benchmarks/people.py measured.
 
     Attributes:
         machine: processor and device.
@@ -30,7 +30,7 @@ class Speed:
 
     @classmethod
     def read(cls, path: Path) -> "Speed":
-        """Read out/benchmarks/speed.json.
+        """Read out/benchmarks/people.json.
 
         Raises:
             FileNotFoundError: there is no such file.
@@ -40,12 +40,12 @@ class Speed:
         try:
             results = content["results"]
             rates = {
-                network: {int(n): 1000 / row["median_ms"] for n, row in rows.items()}
+                network: {int(n): 1000 / row["median"] for n, row in rows.items()}
                 for network, rows in results["end to end by people"].items()
             }
             return cls(f"{content['machine']['processor']}, {results['device']}", rates)
         except (KeyError, TypeError, ValueError) as error:
-            raise DataError(f"{path} is no result of benchmarks/speed.py: no {error}") from error
+            raise DataError(f"{path} is no result of benchmarks/people.py: no {error}") from error
 
 
 def speed_table(speed: Speed | None) -> str:

@@ -215,10 +215,10 @@ def test_tables_show_what_there_is_and_gaps():
 
 def test_speed_comes_from_the_benchmark(tmp_path, capsys):
     pytest.importorskip("matplotlib")
-    times = {"hrnet32": {"1": {"median_ms": 50.0}, "64": {"median_ms": 100.0}}}
+    times = {"hrnet32": {"1": {"median": 50.0}, "64": {"median": 100.0}}}
     content = {"machine": {"processor": "abacus"},
                "results": {"device": "cpu", "end to end by people": times}}  # fmt: skip
-    file = tmp_path / "speed.json"
+    file = tmp_path / "people.json"
     file.write_text(json.dumps(content))
     words = ["tables", "--evaluations", str(tmp_path), "--speed", str(file)]
     assert main([*words, "--out", str(tmp_path / "out" / "tables.md")]) == 0
@@ -228,7 +228,7 @@ def test_speed_comes_from_the_benchmark(tmp_path, capsys):
     assert read_image(tmp_path / "out" / "figure4.png").std() > 5
     file.write_text('{"results": {}}')
     assert main(words) == 2
-    assert "no result of benchmarks/speed.py" in capsys.readouterr().err
+    assert "no result of benchmarks/people.py" in capsys.readouterr().err
     assert "not measured" in speed_table(None)
 
 
