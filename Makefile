@@ -1,4 +1,4 @@
-# make demo | make test | make bench | make lint | make clean
+# make demo | make test | make bench | make bench-cuda | make lint | make clean
 #
 # Each target sets up what it needs: system packages through apt where root, the rest in .venv.
 # With a sourced ROS 2 the package is built for that one, else for ROS 2 wheels.
@@ -17,7 +17,7 @@ SOURCES := CMakeLists.txt package.xml pyproject.toml setup.py \
 		-not -path '*/__pycache__/*' 2>/dev/null)
 
 .DELETE_ON_ERROR:
-.PHONY: demo test bench lint clean
+.PHONY: demo test bench bench-cuda lint clean
 
 test: $(VENV)/.installed-$(ROS)
 	$(BIN)/python -m pytest
@@ -25,8 +25,14 @@ test: $(VENV)/.installed-$(ROS)
 demo: $(VENV)/.installed-$(ROS)
 	$(BIN)/python scripts/demo.py
 
-bench: $(VENV)/.installed-$(ROS)
-	set -e; for script in $(filter-out benchmarks/common.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$script; done
+# All are run, whatever becomes of one.
+bench bench-cuda: $(VENV)/.installed-$(ROS)
+	failed=; for name in $(BENCHMARKS); do \
+		$(BIN)/python benchmarks/$$name.py $(DEVICE) || failed="$$failed $$name"; done; \
+	$(BIN)/python benchmarks/write_docs.py && test -z "$$failed" || { echo "failed:$$failed" >&2; exit 1; }
+bench: BENCHMARKS := against_simple_romp batch body markers memory messages node people synthetic tracking
+bench-cuda: BENCHMARKS := against_simple_romp batch body people
+bench-cuda: DEVICE := --device cuda
 
 lint: $(VENV)/.linters
 	$(BIN)/ruff check

@@ -226,17 +226,10 @@ def main() -> None:
     }
     goals = [*GOALS[device].values(), "", ""]
     claims = [
-        Claim(
-            what,
-            spread(ratio)["median"],
-            "times",
-            goal,
-            "{p10} to {p90}".format(**spread(ratio)),
-        )
-        for (what, ratio), goal in zip(ratios.items(), goals, strict=False)
+        Claim.of(what, ratio, "times", goal)
+        for (what, ratio), goal in zip(ratios.items(), goals, strict=True)
     ]
-    median = spread(times["ours"])["median"]
-    claims.append(Claim(f"{runtimes['ours']}: time", median, "ms", AIM_MS[device]))
+    claims.append(Claim.of(f"{runtimes['ours']}: time", times["ours"], "ms", AIM_MS[device]))
     details = {
         **facts,
         "milliseconds": {name: spread(values) for name, values in times.items()},

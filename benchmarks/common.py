@@ -16,7 +16,7 @@ from romp_core.checkpoints import read_checkpoint
 from romp_core.evaluation.plots import draw
 from romp_core.network import NetworkConfig, RompNetwork, build_network
 from romp_core.runtime import choices
-from romp_core.timing import describe_machine
+from romp_core.timing import describe_machine, spread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,6 +43,12 @@ class Claim:
     goal: str = ""
     spread: str = ""
 
+    @classmethod
+    def of(cls, what: str, values: np.ndarray, unit: str, goal: str = "") -> "Claim":
+        """A claim about the median of single measurements."""
+        found = spread(values)
+        return cls(what, found["median"], unit, goal, "{p10:g} to {p90:g}".format(**found))
+
     @property
     def holds(self) -> bool | None:
         """Whether the goal is met; None: there is none."""
@@ -64,13 +70,15 @@ def report(
     """Print what was measured, and write out/benchmarks/NAME.json and NAME.png.
 
     Args:
-        name: of the script.
+        name: of the script; results of a GPU get `_cuda` behind it.
         about: its docstring.
         claims: what it is about.
         details: all that was measured.
         plot: fills the picture's axes.
     """
     RESULTS.mkdir(parents=True, exist_ok=True)
+    if str(details.get("device", "")).startswith("cuda"):
+        name += "_cuda"
     content = {
         "about": about,
         "machine": describe_machine(),
@@ -96,8 +104,7 @@ def model_parser(about: str | None, runs: int) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=about, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    cuda = torch.cuda.is_available()
-    parser.add_argument("--device", default="cuda" if cuda else "cpu")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--runtime", default="auto")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--runs", type=int, default=runs)
