@@ -19,8 +19,8 @@ romp-core bench    # how fast a network is on your machine, by runtime
 
 One script per topic, in `benchmarks/`; `--help` explains each. What is compared takes turns within
 one run, so that what else the machine does meets all of it alike. Numbers are medians; a range is
-from the 10th to the 90th percentile of single runs. The open model has its own weights, other networks
-random ones: speed does not depend on them, and the number of people is fixed.
+from the 10th to the 90th percentile of single runs. The open model has its own weights, other
+networks random ones: speed does not depend on them, and the number of people is fixed.
 
 What ran a network is said behind it, as "openvino, bfloat16". Which precisions are exact enough for
 `auto` to take them: [runtimes](runtimes.md).
