@@ -35,3 +35,7 @@ class RendererError(RompError, RuntimeError):
 
 class TrainingError(RompError, RuntimeError):
     """A training run that cannot go on."""
+
+
+class ExportError(RompError, RuntimeError):
+    """An exported network that does not answer as the original does."""

@@ -57,6 +57,8 @@ class MeshDecoder(nn.Module):
         self.root_align = root_align
         self.use_betas = use_betas
         self.root_joint_indices = root_joints(body)
+        # On the body's device: a list would have to be brought there for every person.
+        self.register_buffer("_roots", torch.tensor(self.root_joint_indices), persistent=False)
 
     def forward(self, params: Tensor, *, with_vertices: bool = True) -> Bodies:
         """Bodies of K people.
@@ -84,7 +86,7 @@ class MeshDecoder(nn.Module):
 
     def root(self, joints: Tensor) -> Tensor:
         """(K, 1, 3) middle of the hips of (K, J, 3) joints."""
-        return joints[:, self.root_joint_indices].mean(1, keepdim=True)
+        return joints[:, self._roots].mean(1, keepdim=True)
 
 
 def root_joints(body: BodyModel) -> list[int]:

@@ -3,16 +3,14 @@
 import logging
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from romp_core.body.model import BodyModel
 from romp_core.checkpoints import body_family, read_checkpoint
-from romp_core.device_path import DevicePath, PeopleTensors, frame_rows
 from romp_core.errors import ConfigError
 from romp_core.geometry.cameras import intrinsics_from_fov
 from romp_core.geometry.lens import CameraModel
@@ -20,8 +18,10 @@ from romp_core.mesh_parameters import MeshDecoder
 from romp_core.network import RompNetwork
 from romp_core.people import People
 from romp_core.place.monocular import place_by_pixels
-from romp_core.preprocessing import HostLetterbox, check_image, letterbox_on_device
+from romp_core.preprocessing import check_image
 from romp_core.runtime import Runtime, choices
+from romp_core.runtime.device_path import DevicePath, Request
+from romp_core.runtime.engines import Found, start_engine
 from romp_core.runtime.guard import choose_runtime
 
 logger = logging.getLogger(__name__)
@@ -45,8 +45,7 @@ class Romp:
         horizontal_fov_deg: horizontal field of view in degrees where no intrinsics are given.
 
     Attributes:
-        network: (B, 3, S, S) float RGB 0..255 -> `Maps`; predictions use copies that runtimes made.
-        runtime: what runs the network.
+        network: (B, 3, S, S) float RGB 0..255 -> `Maps`; the runtime has a copy of its own.
     """
 
     def __init__(
@@ -72,9 +71,18 @@ class Romp:
         self.max_people = max_people
         self.horizontal_fov_deg = horizontal_fov_deg
         self._path = DevicePath(self.network, self.decoder)
-        self._letterbox = HostLetterbox(self.network.config.input_size)
-        self.runtime: Runtime = choose_runtime(self, choices(runtime, precision, self.device))
+        self.runtime = choose_runtime(self, choices(runtime, precision, self.device))
         logger.info("runtime: %s on %s", self.runtime_name, self.device)
+
+    @property
+    def runtime(self) -> Runtime:
+        """What runs the network; another one may be set."""
+        return self._runtime
+
+    @runtime.setter
+    def runtime(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._engine = start_engine(self._path, runtime, self.device)
 
     @property
     def runtime_name(self) -> str:
@@ -130,6 +138,44 @@ class Romp:
         Raises:
             As `predict`.
         """
+        return self._launch(images, intrinsics, with_vertices)()
+
+    def predict_stream(
+        self,
+        images: Iterable[np.ndarray],
+        intrinsics: np.ndarray | CameraModel | None = None,
+        *,
+        with_vertices: bool = True,
+    ) -> Iterator[People]:
+        """Everybody in each image of a video or recording, in order.
+
+        On a GPU the next image is uploaded while the network is still busy with the current one:
+        more images per second, each answered one image later.
+
+        Args:
+            images: (H, W, 3) uint8, BGR.
+            intrinsics: of the camera, as in `predict`.
+            with_vertices: as in `predict`.
+
+        Raises:
+            As `predict`, at the image in question.
+        """
+        pending = None
+        for image in images:
+            launched = self._launch([image], [intrinsics], with_vertices)
+            if pending is not None:
+                yield pending()[0]
+            pending = launched
+        if pending is not None:
+            yield pending()[0]
+
+    def _launch(
+        self,
+        images: Sequence[np.ndarray],
+        intrinsics: Sequence[np.ndarray | CameraModel | None] | None,
+        with_vertices: bool,
+    ) -> Callable[[], list[People]]:
+        """Begin with images; the answer waits for their people."""
         for image in images:
             check_image(image)
         if intrinsics is None:
@@ -141,31 +187,15 @@ class Romp:
         cameras = [
             self._camera(image, given) for image, given in zip(images, intrinsics, strict=True)
         ]
-        if len(images) == 0:
-            return []
-        with torch.inference_mode():
-            counts, tensors = self._path(
-                self.runtime(self._squares(images)),
-                frame_rows([image.shape[:2] for image in images]).to(self.device),
-                self.center_threshold,
-                self.max_people,
-                with_vertices=with_vertices,
-                fixed_size=False,
-            )
-        return [
-            people.moved(
-                place_by_pixels(people.joints, people.keypoints_2d, camera, image.shape[:2])
-            )
-            for people, camera, image in zip(_each(counts, tensors), cameras, images, strict=True)
+        sizes = [image.shape[:2] for image in images]
+        if not sizes:
+            return list
+        request = Request(self.center_threshold, self.max_people, with_vertices)
+        wait = self._engine.launch(images, request)
+        return lambda: [
+            people.moved(place_by_pixels(people.joints, people.keypoints_2d, camera, size))
+            for people, camera, size in zip(_each(wait()), cameras, sizes, strict=True)
         ]
-
-    def _squares(self, images: Sequence[np.ndarray]) -> Tensor:
-        """(B, S, S, 3) uint8 RGB on the device."""
-        if self.device.type == "cpu":
-            return self._letterbox(images)
-        uploaded = (torch.from_numpy(np.ascontiguousarray(i)).to(self.device) for i in images)
-        size = self.network.config.input_size
-        return torch.stack([letterbox_on_device(image, size) for image in uploaded])
 
     def _camera(
         self, image: np.ndarray, intrinsics: np.ndarray | CameraModel | None
@@ -235,14 +265,15 @@ def load(
     )
 
 
-def _each(counts: Tensor, tensors: PeopleTensors) -> list[People]:
+def _each(found: Found) -> list[People]:
     """`People` per image, without translation."""
-    fields = {name: value.cpu().numpy() for name, value in tensors._asdict().items()}
-    total = len(fields["confidence"])
+    total = int(found.counts.sum())
     everybody = People(
-        **fields, translation=np.zeros((total, 3), np.float32), track_ids=np.zeros(total, np.int64)
+        **found.fields,
+        translation=np.zeros((total, 3), np.float32),
+        track_ids=np.zeros(total, np.int64),
     )
-    ends = counts.cpu().numpy().cumsum()
+    ends = found.counts.cumsum()
     return [everybody[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
 

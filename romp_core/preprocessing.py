@@ -1,7 +1,6 @@
 """From images to what the network reads: checked, padded to a square, resized."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -80,31 +79,48 @@ class HostLetterbox:
         return padded
 
 
-def letterbox_on_device(pixels: Tensor, size: int) -> Tensor:
-    """The same in torch: four taps per row, then per column, of the uploaded bytes.
+class DeviceLetterbox:
+    """The same in torch for images of one size: four taps per row, then per column.
 
     The padding is never made: taps that fall outside of the image weigh nothing.
 
     Args:
-        pixels: (H, W, 3) uint8 BGR, on any device.
-        size: side S of the result.
-
-    Returns:
-        (S, S, 3) uint8 RGB on that device.
+        height, width: of the images, pixels.
+        size: side S of the squares.
+        device: where the images are.
     """
-    height, width = pixels.shape[:2]
-    box = Letterbox(height, width)
-    rows, row_weights = _taps(box.side, box.top, height, size, pixels.device)
-    columns, column_weights = _taps(box.side, box.left, width, size, pixels.device)
-    resized = (pixels[rows].float() * row_weights[..., None, None]).sum(1)
-    resized = (resized[:, columns] * column_weights[..., None]).sum(2)
-    return resized.round().clamp(0, 255).to(torch.uint8).flip(-1)
+
+    def __init__(self, height: int, width: int, size: int, device: torch.device):
+        box = Letterbox(height, width)
+        self._rows, self._row_weights = (
+            taps.to(device) for taps in _taps(box.side, box.top, height, size)
+        )
+        self._columns, self._column_weights = (
+            taps.to(device) for taps in _taps(box.side, box.left, width, size)
+        )
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """(S, S, 3) uint8 RGB of an image (H, W, 3) uint8 BGR."""
+        resized = (pixels[self._rows].float() * self._row_weights[..., None, None]).sum(1)
+        resized = (resized[:, self._columns] * self._column_weights[..., None]).sum(2)
+        return resized.round().clamp(0, 255).to(torch.uint8).flip(-1)
 
 
-@lru_cache(maxsize=32)
-def _taps(
-    side: int, padding: int, length: int, size: int, device: torch.device
-) -> tuple[Tensor, Tensor]:
+def frame_rows(sizes: Sequence[tuple[int, int]]) -> Tensor:
+    """(B, 5) where images of these heights and widths lie in their padded squares.
+
+    Half the square's side, x and y of the image's origin, and the image's last pixel, in pixels.
+    """
+    boxes = [Letterbox(*size) for size in sizes]
+    return torch.tensor(
+        [
+            [box.side / 2, box.left + 0.5, box.top + 0.5, box.width - 1.0, box.height - 1.0]
+            for box in boxes
+        ]
+    )
+
+
+def _taps(side: int, padding: int, length: int, size: int) -> tuple[Tensor, Tensor]:
     """Source indices (size, 4) and weights (size, 4) of cubic interpolation along one axis."""
     position = (torch.arange(size, dtype=torch.float64) + 0.5) * (side / size) - 0.5
     first = position.floor()
@@ -115,5 +131,4 @@ def _taps(
     weights = torch.where(distance <= 1, near, far)
     source = taps.clamp(0, side - 1) - padding
     weights = torch.where((source >= 0) & (source < length), weights, 0)
-    indices = source.clamp(0, length - 1).long()
-    return indices.to(device), weights.float().to(device)
+    return source.clamp(0, length - 1).long(), weights.float()

@@ -54,7 +54,7 @@ def start_runtime(choice: Choice, network: RompNetwork, device: torch.device) ->
         ConfigError: it is not installed, or cannot use the device; says what to install.
     """
     name, precision = choice
-    _check_installed(name)
+    check_installed(name)
     if name == "openvino":
         from romp_core.runtime.openvino_runtime import OpenVinoRuntime
 
@@ -63,7 +63,7 @@ def start_runtime(choice: Choice, network: RompNetwork, device: torch.device) ->
         from romp_core.runtime.onnx_runtime import OnnxRuntime
 
         return OnnxRuntime(network, device, precision)
-    return TorchRuntime(network, device, precision)
+    return TorchRuntime(network, device, precision, name)
 
 
 def choices(runtime: str, precision: str, device: torch.device) -> list[Choice]:
@@ -93,7 +93,7 @@ def choices(runtime: str, precision: str, device: torch.device) -> list[Choice]:
             f"expected one of {listed}"
         )
     if runtime != "auto":
-        _check_installed(runtime)
+        check_installed(runtime)
     if precision == "auto" and device.type == "cpu" and not multiplies_bfloat16():
         fitting = [choice for choice in fitting if choice[1] != "bfloat16"]
     return [choice for choice in fitting if is_installed(choice[0])]
@@ -114,9 +114,13 @@ def multiplies_bfloat16() -> bool:
     return flags in described
 
 
-def _check_installed(name: str) -> None:
+def check_installed(name: str) -> None:
+    """Refuse a runtime that is not installed.
+
+    Raises:
+        ConfigError: says what to install.
+    """
     if not is_installed(name):
         raise ConfigError(
-            f"runtime is {name!r}, but {name} is not installed: `pip install {name}`, or take "
-            "runtime 'auto'"
+            f"{name} is not installed: `pip install {name}`, or let runtime 'auto' take another"
         )

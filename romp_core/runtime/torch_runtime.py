@@ -14,11 +14,13 @@ class TorchRuntime:
         network: what is run; copied.
         device: where.
         precision: "float32", "bfloat16" or "float16".
+        name: "torch", or "cuda-graph" where it is to be recorded.
     """
 
-    name = "torch"
-
-    def __init__(self, network: RompNetwork, device: torch.device, precision: str):
+    def __init__(
+        self, network: RompNetwork, device: torch.device, precision: str, name: str = "torch"
+    ):
+        self.name = name
         self.precision = precision
         dense = DenseNetwork(network, getattr(torch, precision))
         self._dense = dense.to(device, memory_format=torch.channels_last)

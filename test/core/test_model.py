@@ -12,7 +12,7 @@ from romp_core.body import write_body
 from romp_core.checkpoints import write_checkpoint
 from romp_core.errors import ConfigError, ImageError
 from romp_core.geometry.cameras import intrinsics_from_fov
-from romp_core.preprocessing import HostLetterbox, letterbox_on_device
+from romp_core.preprocessing import DeviceLetterbox, HostLetterbox
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +103,16 @@ def test_a_batch_gives_what_single_images_give(romp):
         assert same(romp.predict(image, matrix), found, 2e-3)
 
 
+def test_a_stream_gives_what_single_images_give(romp):
+    images = [photo(120, 90, seed) for seed in range(3)] + [photo(64, 64)]
+    K = intrinsics_from_fov(120, 90, 40)
+    streamed = list(romp.predict_stream(iter(images), K))
+    assert len(streamed) == 4
+    for image, found in zip(images, streamed, strict=True):
+        assert same(romp.predict(image, K), found)
+    assert list(romp.predict_stream([])) == []
+
+
 def test_nobody_gives_an_empty_people_never_none(light_network, small_body):
     found = Romp(light_network, small_body, center_threshold=1e9).predict(photo(90, 60))
     assert isinstance(found, People)
@@ -176,7 +186,8 @@ def test_wrong_intrinsics_are_named(romp, wrong):
 def test_letterbox_on_the_device_equals_opencv(height, width):
     image = photo(height, width)
     by_opencv = HostLetterbox(256)([image])[0]
-    in_torch = letterbox_on_device(torch.from_numpy(image), 256)
+    letterbox = DeviceLetterbox(height, width, 256, torch.device("cpu"))
+    in_torch = letterbox(torch.from_numpy(image))
     difference = (by_opencv.float() - in_torch.float()).abs()
     assert difference.max() <= 1  # OpenCV's fixed-point rounding
     assert difference.mean() < 0.05

@@ -1,18 +1,32 @@
 """From a network's maps to everybody's numbers, on the network's device."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from romp_core.center_map import Centers, cell_positions, find_centers, sample_params
-from romp_core.geometry.cameras import Letterbox
 from romp_core.geometry.rotations import matrix_to_axis_angle
 from romp_core.mesh_parameters import MeshDecoder
 from romp_core.network import RompNetwork
 from romp_core.posing import boxes_around
-from romp_core.runtime import DenseMaps
+from romp_core.runtime.dense import DenseMaps
+
+
+class Request(NamedTuple):
+    """What is asked beside the images.
+
+    Attributes:
+        threshold: confidence that a person must exceed; a tensor on the device can be changed
+            in a captured graph.
+        max_people: at most so many per image.
+        with_vertices: false saves the mesh; `vertices` is then (R, 0, 3).
+    """
+
+    threshold: float | Tensor
+    max_people: int
+    with_vertices: bool
 
 
 class PeopleTensors(NamedTuple):
@@ -46,22 +60,14 @@ class DevicePath(nn.Module):
         self.decoder = decoder
 
     def forward(
-        self,
-        dense: DenseMaps,
-        frames: Tensor,
-        threshold: float | Tensor,
-        max_people: int,
-        *,
-        with_vertices: bool,
-        fixed_size: bool,
+        self, dense: DenseMaps, frames: Tensor, request: Request, *, fixed_size: bool
     ) -> tuple[Tensor, PeopleTensors]:
         """People of B images.
 
         Args:
             dense: maps.
             frames: (B, 5) of `frame_rows`.
-            threshold, max_people: as in `find_centers`.
-            with_vertices: false saves the mesh; `vertices` is then (R, 0, 3).
+            request: what is asked.
             fixed_size: R = B * N whatever is seen, those found first and then anything. The host
                 then never waits for the device, which lets the whole be captured in a CUDA
                 graph. False computes those who were found only.
@@ -69,14 +75,15 @@ class DevicePath(nn.Module):
         Returns:
             (B,) int64, how many were found in each image, and the people.
         """
-        centers = find_centers(dense.center_map, threshold, max_people)
+        centers = find_centers(dense.center_map, request.threshold, request.max_people)
         counts = centers.valid.sum(1)
         if not fixed_size:  # of each image only as many columns as some image needs
             most = int(counts.max())
             centers = Centers(*(values[:, :most] for values in centers))
         rows = _rows(centers.valid, fixed_size)
         params = self._params(dense.source, centers.cells)
-        bodies = self.decoder(params.flatten(0, 1)[rows].float(), with_vertices=with_vertices)
+        params = params.flatten(0, 1)[rows].float()
+        bodies = self.decoder(params, with_vertices=request.with_vertices)
         owner = torch.div(rows, max(centers.valid.shape[1], 1), rounding_mode="floor")
         half_side, offset, limit = frames[owner].split([1, 2, 2], 1)
 
@@ -105,23 +112,29 @@ class DevicePath(nn.Module):
         return self.network.lifted_params(source, cells)
 
 
-def frame_rows(sizes: Sequence[tuple[int, int]]) -> Tensor:
-    """(B, 5) where images of these heights and widths lie in their padded squares.
-
-    Half the square's side, x and y of the image's origin, and the image's last pixel, in pixels.
-    """
-    boxes = [Letterbox(*size) for size in sizes]
-    return torch.tensor(
-        [
-            [box.side / 2, box.left + 0.5, box.top + 0.5, box.width - 1.0, box.height - 1.0]
-            for box in boxes
-        ]
-    )
-
-
 def _rows(valid: Tensor, fixed_size: bool) -> Tensor:
     """(R,) which of the flattened (B, N) cells are people, image by image."""
     valid = valid.flatten()
     if fixed_size:
         return (~valid).to(torch.uint8).argsort(stable=True)
     return valid.nonzero()[:, 0]
+
+
+def pack(people: PeopleTensors) -> tuple[Tensor, dict[str, torch.Size]]:
+    """All numbers of each person in one row, so that one copy brings exactly those found.
+
+    Returns:
+        (R, P) float32, and the shape of each field for one person.
+    """
+    rows = torch.cat([value.reshape(len(value), -1) for value in people], 1)
+    return rows, {name: value.shape[1:] for name, value in people._asdict().items()}
+
+
+def unpack(rows: np.ndarray, shapes: dict[str, torch.Size]) -> dict[str, np.ndarray]:
+    """Fields out of rows (K, P) of `pack`, as arrays of their own."""
+    fields, start = {}, 0
+    for name, shape in shapes.items():
+        stop = start + shape.numel()
+        fields[name] = rows[:, start:stop].reshape(len(rows), *shape).copy()
+        start = stop
+    return fields

@@ -1,0 +1,69 @@
+"""From images to everybody's numbers on the host: one engine per kind of device."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+
+from romp_core.preprocessing import HostLetterbox, frame_rows
+from romp_core.runtime.dense import Runtime
+from romp_core.runtime.device_path import DevicePath, Request
+
+
+class Found(NamedTuple):
+    """People of several images on the host.
+
+    Attributes:
+        counts: (B,) int64, people of each image.
+        fields: of all of them, image by image, by the names of `PeopleTensors`.
+    """
+
+    counts: np.ndarray
+    fields: dict[str, np.ndarray]
+
+
+class Engine(Protocol):
+    """Takes images through a network to people."""
+
+    def launch(self, images: Sequence[np.ndarray], request: Request) -> Callable[[], Found]:
+        """Begin with images, (H, W, 3) uint8 BGR each; the answer waits for what is found.
+
+        The images may be changed after the call. At most two launches wait for their result at
+        a time.
+        """
+
+
+class HostEngine:
+    """For the CPU, and for devices without an engine of their own.
+
+    Args:
+        path: from maps to people.
+        runtime: runs the network.
+        device: where both are.
+    """
+
+    def __init__(self, path: DevicePath, runtime: Runtime, device: torch.device):
+        self._path = path
+        self._runtime = runtime
+        self._device = device
+        self._letterbox = HostLetterbox(path.network.config.input_size)
+
+    @torch.inference_mode()
+    def launch(self, images: Sequence[np.ndarray], request: Request) -> Callable[[], Found]:
+        """See `Engine`; all is done when this returns."""
+        dense = self._runtime(self._letterbox(images).to(self._device))
+        frames = frame_rows([image.shape[:2] for image in images]).to(self._device)
+        counts, people = self._path(dense, frames, request, fixed_size=False)
+        fields = {name: value.cpu().numpy() for name, value in people._asdict().items()}
+        found = Found(counts.cpu().numpy(), fields)
+        return lambda: found
+
+
+def start_engine(path: DevicePath, runtime: Runtime, device: torch.device) -> Engine:
+    """The engine for a device."""
+    if device.type == "cuda":
+        from romp_core.runtime.cuda_engine import CudaEngine
+
+        return CudaEngine(path, runtime, device)
+    return HostEngine(path, runtime, device)

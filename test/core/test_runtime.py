@@ -1,0 +1,208 @@
+"""Runtimes: what they answer, which one is chosen, and what is said of one that is absent."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+import torch
+from random_network import make_network
+
+from romp_core import Romp, load
+from romp_core.errors import ConfigError
+from romp_core.network import NetworkConfig
+from romp_core.preprocessing import HostLetterbox
+from romp_core.runtime import choices, guard, selection, start_runtime
+from romp_core.runtime.cuda_engine import WholePath
+from romp_core.runtime.dense import DenseMaps, fold_batch_norms
+from romp_core.runtime.device_path import DevicePath, Request, unpack
+from romp_core.runtime.engines import HostEngine
+
+CPU = torch.device("cpu")
+LIFTING = NetworkConfig("mobilenet", input_size=128, center_sigmoid=True, lifting=True)
+
+
+def needs(*packages: str) -> pytest.MarkDecorator:
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    return pytest.mark.skipif(bool(missing), reason=f"{', '.join(missing)} is not installed")
+
+
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+
+ON_CPU = [
+    pytest.param(("torch", "float32"), 1e-4, id="torch"),
+    pytest.param(("torch", "bfloat16"), 0.1, id="torch-bfloat16"),
+    pytest.param(("onnxruntime", "float32"), 1e-4, id="onnxruntime", marks=needs("onnxruntime")),
+    pytest.param(("openvino", "float32"), 1e-4, id="openvino", marks=needs("openvino")),
+    pytest.param(("openvino", "bfloat16"), 0.1, id="openvino-bfloat16", marks=needs("openvino")),
+]
+
+
+@pytest.fixture(scope="module")
+def lifting_network():
+    torch.manual_seed(0)
+    network = make_network(NetworkConfig("resnet18", input_size=128))
+    lifting = type(network)(LIFTING).eval()
+    with torch.no_grad():
+        lifting.final_layers["2"][-1].weight.normal_(0, 0.3)
+    return lifting
+
+
+@pytest.fixture(scope="module")
+def noise():
+    return np.random.default_rng(0).integers(0, 256, (3, 120, 160, 3), np.uint8)
+
+
+@pytest.fixture
+def romp(light_network, small_body):
+    return Romp(light_network, small_body)
+
+
+def reference(network, squares: torch.Tensor) -> DenseMaps:
+    features = network.features(squares.permute(0, 3, 1, 2).float())
+    if network.lifting is None:
+        return DenseMaps(*network.maps(features))
+    return DenseMaps(network.center_map(features), features)
+
+
+@pytest.mark.parametrize("backbone", ["hrnet32", "resnet50", "resnet18", "mobilenet"])
+def test_folded_batch_norms_change_nothing(backbone):
+    network = make_network(NetworkConfig(backbone, input_size=64))
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_var.uniform_(0.5, 2)
+    images = torch.rand(2, 3, 64, 64) * 255
+    with torch.inference_mode():
+        before = network(images)
+        fold_batch_norms(network)
+        after = network(images)
+    # Batch norms after nothing but a deconvolution's are folded, too.
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in network.modules())
+    for one, other in zip(before, after, strict=True):
+        assert (one - other).abs().max() < 1e-4 * one.abs().max()
+
+
+@pytest.mark.parametrize(("choice", "tolerance"), ON_CPU)
+@pytest.mark.parametrize("kind", ["maps", "lifting"])
+def test_runtimes_answer_what_the_network_does(
+    choice, tolerance, kind, light_network, lifting_network, noise
+):
+    network = light_network if kind == "maps" else lifting_network
+    runtime = start_runtime(choice, network, CPU)
+    assert (runtime.name, runtime.precision) == choice
+    letterbox = HostLetterbox(network.config.input_size)
+    with torch.inference_mode():
+        for batch in (noise[:1], noise, noise[1:2]):  # the batch size is free
+            squares = letterbox(list(batch))
+            found, expected = runtime(squares), reference(network, squares)
+            for one, other in zip(found, expected, strict=True):
+                assert one.dtype == torch.float32
+                assert one.shape == other.shape
+                assert (one - other).abs().max() <= tolerance * other.abs().max()
+
+
+@needs("onnxruntime", "openvino")
+def test_people_are_the_same_whatever_runs_the_network(light_network, small_body, noise):
+    expected = Romp(light_network, small_body).predict_batch(list(noise))
+    for name in ("onnxruntime", "openvino"):
+        other = Romp(light_network, small_body, runtime=name, precision="float32")
+        assert other.runtime_name == f"{name}, float32"
+        shift = guard.measure_shift(expected, other.predict_batch(list(noise)))
+        assert shift.people == shift.found == shift.matched > 3
+        assert shift.keypoints_px < 0.05
+        assert shift.pose_mm < 0.05
+
+
+def test_results_outlive_the_next_prediction(romp, noise):
+    """Runtimes use their memory again; people must not live in it."""
+    first = romp.predict(noise[0])
+    before = first.vertices.copy(), first.confidence.copy()
+    romp.predict(noise[1])
+    assert np.array_equal(first.vertices, before[0])
+    assert np.array_equal(first.confidence, before[1])
+
+
+@pytest.mark.parametrize("with_vertices", [True, False])
+def test_the_path_of_fixed_shapes_finds_the_same_people(
+    light_network, lifting_network, small_body, noise, with_vertices
+):
+    """What CUDA graphs record, on the CPU: same people, packed into rows."""
+    for network in (light_network, lifting_network):
+        romp = Romp(network, small_body, center_threshold=-1.0)
+        path = DevicePath(romp.network, romp.decoder)
+        side = network.config.input_size  # images that are padded, but need no resizing
+        image = np.tile(noise[0], (3, 2, 1))[:side, :side]
+        images = [image, image[:, ::-2], image[::2]]
+        threshold = float(romp.predict(image).confidence[3])
+        request = Request(threshold, 10, with_vertices)
+        expected = HostEngine(path, romp.runtime, CPU).launch(images, request)()
+        whole = WholePath(path, romp.runtime, tuple(image.shape[:2] for image in images), CPU)
+        pixels = torch.from_numpy(np.concatenate([image.ravel() for image in images]))
+        with torch.inference_mode():
+            packed = whole(pixels, request._replace(threshold=torch.tensor(threshold)))
+        assert packed.rows.shape[0] == 3 * 10
+        counts = packed.counts.numpy()
+        assert counts.tolist() == expected.counts.tolist()
+        assert 0 < counts.sum() < 30
+        found = unpack(packed.rows[: counts.sum()].numpy(), packed.shapes)
+        assert found.keys() == expected.fields.keys()
+        for name, value in expected.fields.items():
+            assert found[name].shape == value.shape, name
+            np.testing.assert_allclose(found[name], value, rtol=1e-3, atol=1e-2, err_msg=name)
+
+
+@needs_cuda
+@pytest.mark.parametrize("batch", [1, 2, 4, 8])
+def test_graphs_find_the_same_people(light_network, small_body, noise, batch):
+    expected = Romp(light_network, small_body, device="cuda")
+    recorded = Romp(light_network, small_body, device="cuda", runtime="cuda-graph")
+    for shift in range(3):  # replayed with other images
+        images = [np.roll(noise[i % 3], 20 * (i + shift), 1) for i in range(batch)]
+        found = guard.measure_shift(expected.predict_batch(images), recorded.predict_batch(images))
+        assert found.matched == found.people == found.found > 0
+        assert found.keypoints_px < 0.1
+
+
+@needs_cuda
+def test_graphs_obey_thresholds_and_streams_keep_their_order(light_network, small_body, noise):
+    romp = Romp(light_network, small_body, device="cuda", runtime="cuda-graph")
+    streamed = list(romp.predict_stream(noise))
+    singly = [romp.predict(image) for image in noise]
+    assert guard.measure_shift(singly, streamed).keypoints_px < 1e-3
+    romp.center_threshold = 1e9
+    assert len(romp.predict(noise[0])) == 0
+
+
+@pytest.mark.parametrize(
+    ("runtime", "precision", "said"),
+    [
+        ("tensorflow", "auto", "runtime is 'tensorflow'; expected one of auto, torch"),
+        ("auto", "float8", "precision is 'float8'; expected one of auto, float32"),
+        ("openvino", "float16", "does not exist on cpu; expected one of openvino bfloat16"),
+        ("cuda-graph", "auto", "does not exist on cpu"),
+    ],
+)
+def test_what_cannot_be_had_is_named(romp, small_body, runtime, precision, said):
+    with pytest.raises(ConfigError, match=said):
+        load("open", device="cpu", runtime=runtime, precision=precision)
+    with pytest.raises(ConfigError, match=said):
+        Romp(romp.network, small_body, runtime=runtime, precision=precision)
+
+
+@pytest.mark.parametrize("absent", ["openvino", "onnxruntime"])
+def test_absent_runtimes_say_what_to_install(monkeypatch, light_network, small_body, absent):
+    monkeypatch.setattr(selection, "is_installed", lambda name: name != absent)
+    with pytest.raises(ConfigError, match=f"pip install {absent}"):
+        Romp(light_network, small_body, runtime=absent)
+    assert all(name != absent for name, _ in choices("auto", "auto", CPU))
+
+
+def test_auto_prefers_what_is_fast_on_this_machine(monkeypatch):
+    monkeypatch.setattr(selection, "is_installed", lambda name: True)
+    monkeypatch.setattr(selection, "multiplies_bfloat16", lambda: True)
+    assert choices("auto", "auto", CPU)[0] == ("openvino", "bfloat16")
+    assert choices("auto", "auto", CPU)[-1] == ("torch", "float32")
+    monkeypatch.setattr(selection, "multiplies_bfloat16", lambda: False)
+    assert all(precision == "float32" for _, precision in choices("auto", "auto", CPU))
+    assert choices("auto", "bfloat16", CPU)[0] == ("openvino", "bfloat16")  # whoever asks gets it
+    assert choices("auto", "auto", torch.device("cuda"))[0] == ("cuda-graph", "float16")
+    assert choices("auto", "auto", torch.device("mps")) == [("torch", "float32")]
