@@ -11,13 +11,14 @@ from scipy.spatial.transform import Rotation
 
 from romp_core.people import People
 from romp_core.tracking.config import Channel, SmoothingConfig
+from romp_core.tracking.rows import Rows
 
 NEAREST = 0.05
 """Metres at which the logarithm of a distance stops falling."""
 
 
 @dataclass
-class _Past:
+class _Past(Rows):
     """What is remembered of M people.
 
     Attributes:
@@ -37,19 +38,6 @@ class _Past:
     place: np.ndarray
     drift: np.ndarray
     betas: np.ndarray
-
-    def __getitem__(self, rows: np.ndarray) -> "_Past":
-        return _Past(**{name: values[rows] for name, values in vars(self).items()})
-
-    def __setitem__(self, rows: np.ndarray, other: "_Past") -> None:
-        for name, values in vars(self).items():
-            values[rows] = getattr(other, name)
-
-    def extended(self, other: "_Past") -> "_Past":
-        """This one's people, then the other's."""
-        return _Past(
-            **{name: np.concatenate([v, getattr(other, name)]) for name, v in vars(self).items()}
-        )
 
 
 class Smoother:
@@ -85,7 +73,7 @@ class Smoother:
         measured = _measured(people)
         new = ~np.isin(people.track_ids, self._ids)
         self._ids = np.concatenate([self._ids, people.track_ids[new]])
-        self._past = self._past.extended(measured[new])
+        self._past = self._past + measured[new]
         order = np.argsort(self._ids)
         rows = order[np.searchsorted(self._ids, people.track_ids, sorter=order)]
         known = rows[~new]
