@@ -7,6 +7,7 @@ plane to a posed body and its camera, can be learnt from recorded poses alone, w
 
 import math
 from collections.abc import Mapping
+from itertools import product
 from typing import NamedTuple
 
 import torch
@@ -142,9 +143,22 @@ def read_evidence(
     at_keypoints = grid_sample(
         features[:, channels["narrow"]], keypoints, padding_mode="border", align_corners=False
     )
-    at_cell = avg_pool2d(features[:, channels["wide"]], stride).flatten(2).transpose(1, 2)
-    appearance = [at_keypoints.permute(0, 2, 3, 1).flatten(2), at_cells(at_cell)]
+    at_cell = _cell_averages(features[:, channels["wide"]], stride, cells)
+    appearance = [at_keypoints.permute(0, 2, 3, 1).flatten(2), at_cell]
     return Evidence(keypoints, confidence, torch.cat(appearance, -1))
+
+
+def _cell_averages(features: Tensor, stride: int, cells: Tensor | None) -> Tensor:
+    """(B, N, C) averages of features (B, C, H, W) over the cells of maps, or over some of them."""
+    if cells is None:
+        return avg_pool2d(features, stride).flatten(2).transpose(1, 2)
+    width = features.shape[3]
+    corner = cells // (width // stride) * (stride * width) + cells % (width // stride) * stride
+    total = 0
+    for down, right in product(range(stride), repeat=2):
+        index = (corner + down * width + right)[:, None].expand(-1, features.shape[1], -1)
+        total = total + features.flatten(2).gather(2, index)
+    return total.transpose(1, 2) / stride**2
 
 
 def cell_keypoints(offsets: Tensor, stride: int) -> Tensor:
@@ -231,9 +245,11 @@ def _mean_shift(maps: Tensor) -> Tensor:
     """(M, 2, H, W) mean shift steps, in units of -1..1, of squared heatmaps (M, 1, H, W)."""
     reach = torch.arange(-_WINDOW, _WINDOW + 1, device=maps.device, dtype=maps.dtype)
     bell = torch.exp(-reach.square() / (2 * _WINDOW_SIGMA**2))
-    window = bell[:, None] * bell
-    kernels = torch.stack([window, window * reach, window * reach[:, None]])[:, None]
-    mass, x, y = conv2d(maps, kernels, padding=_WINDOW).split(1, 1)
+    lever, none = bell * reach, torch.zeros_like(bell)
+    # The window is a product of two: first down the columns, then along the rows.
+    down = conv2d(maps, torch.stack([bell, lever])[:, None, :, None], padding=(_WINDOW, 0))
+    along = torch.stack([bell, none, lever, none, none, bell]).view(3, 2, 1, -1)
+    mass, x, y = conv2d(down, along, padding=(0, _WINDOW)).split(1, 1)
     height, width = maps.shape[-2:]
     # Where nothing is seen nearby, nothing moves.
     return torch.cat([x * (2 / width), y * (2 / height)], 1) / (mass + _LEAST_MASS)
