@@ -17,6 +17,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "convert body": ("convert:body", "a SMPL body file into a compact, safe .npz"),
     "convert weights": ("convert:weights", "published weights into this package's own format"),
     "export": ("export:export", "a network as an ONNX or OpenVINO file"),
+    "compare-runtimes": (
+        "compare_runtimes:compare_runtimes",
+        "how far each runtime's people are from PyTorch's in float32",
+    ),
     "render-dataset": ("render_dataset:render_dataset", "annotated synthetic people, to disk"),
     "train": ("train:train", "train or fine-tune a network from a YAML configuration"),
     "evaluate": ("evaluate:evaluate", "how well a network finds and poses people of a data set"),
