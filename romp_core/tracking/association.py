@@ -88,28 +88,31 @@ def pose_evidence(
 
 
 def shape_evidence(
-    known: np.ndarray, hits: np.ndarray, measured: np.ndarray, noise: float, config: TrackingConfig
+    known: np.ndarray,
+    hits: np.ndarray,
+    measured: np.ndarray,
+    noise: float,
+    population: tuple[np.ndarray, float],
 ) -> np.ndarray:
-    """Evidence of shape coefficients.
+    """Evidence of shape coefficients; hardly any where people vary no more than measurements.
 
     Args:
         known: (T, 10) mean of the tracks' coefficients.
         hits: (T,) over how many images.
         measured: (D, 10).
         noise: variance of a measured coefficient from image to image.
-        config: gives how shapes differ.
+        population: mean (10,) and variance of the coefficients over people.
 
     Returns:
-        (T, D); zero where no shape is measured (all coefficients zero: weights without betas).
+        (T, D).
     """
-    if not measured.any():
-        return np.zeros((len(known), len(measured)))
     noise = SHAPE_DRIFT * noise
     same = (noise * (1 + 1 / hits))[:, None, None]
     squared = (measured[None] - known[:, None]) ** 2
-    population = noise + config.shape_spread**2
     likely = -0.5 * (squared / same + np.log(same))
-    anybody = -0.5 * (measured[None] ** 2 / population + math.log(population))
+    mean, variance = population
+    other = noise + variance
+    anybody = -0.5 * ((measured[None] - mean) ** 2 / other + math.log(other))
     return (likely - anybody).sum(-1).clip(-LARGEST_EVIDENCE, LARGEST_EVIDENCE)
 
 

@@ -34,7 +34,8 @@ class TrackingConfig:
         pose_memory_s: time constant, in seconds, with which a pose changes into any other.
         shape_noise: standard deviation of a shape coefficient from image to image; a first guess,
             then measured.
-        shape_spread: standard deviation of the coefficients over people.
+        shape_spread: standard deviation of the coefficients over people; a first guess, then
+            measured.
         scene_volume: cubic metres in which somebody new may turn up.
 
     Raises:
@@ -52,8 +53,8 @@ class TrackingConfig:
     pose_spread: float = 0.6
     pose_memory_s: float = 1.0
     shape_noise: float = 0.3
-    shape_spread: float = 1.0
-    scene_volume: float = 100.0
+    shape_spread: float = 0.5
+    scene_volume: float = 300.0
 
     def __post_init__(self):
         _check_positive(self)

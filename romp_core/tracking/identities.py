@@ -26,7 +26,7 @@ POSITION_NOISE_M = 0.05
 """Standard deviation of a position however near."""
 
 NOISE_MEMORY = 100.0
-"""How many people the noise of poses and shapes is measured over."""
+"""How many people noise and spread of poses and shapes are measured over."""
 
 LEAST_NOISE = 0.05**2
 """Of poses, rad^2, and of shape coefficients: a frozen picture proves nothing."""
@@ -81,6 +81,7 @@ class Identities:
         # Variances; networks differ, so they are measured.
         self._pose_noise = self._config.pose_noise**2
         self._shape_noise = self._config.shape_noise**2
+        self._population = np.zeros(10), self._config.shape_spread**2
 
     @property
     def alive(self) -> np.ndarray:
@@ -110,6 +111,7 @@ class Identities:
         row_of[new] = len(self._tracks.ids) + np.arange(len(new))
         self._begin(seen[new])
         self._confirm()
+        self._measure_population()
         return self._tracks.ids[row_of]
 
     def _evidence(self, seen: "_Observed") -> np.ndarray:
@@ -122,7 +124,9 @@ class Identities:
             )
             + box_evidence(self._expected_boxes(), tracks.unseen_s, seen.boxes)
             + pose_evidence(turned, tracks.unseen_s, self._pose_noise, config)
-            + shape_evidence(tracks.betas, tracks.hits, seen.betas, self._shape_noise, config)
+            + shape_evidence(
+                tracks.betas, tracks.hits, seen.betas, self._shape_noise, self._population
+            )
         )
 
     def _expected_boxes(self) -> np.ndarray:
@@ -143,6 +147,17 @@ class Identities:
         apart = ((seen.betas - tracks.betas) ** 2).mean(1)
         variance = (apart / (1 + 1 / tracks.hits)).mean()  # a mean over images errs too
         self._shape_noise += share * (max(variance, LEAST_NOISE) - self._shape_noise)
+
+    def _measure_population(self) -> None:
+        """Learn how much shapes differ between people, from those in view."""
+        shapes = self._tracks.betas[(self._tracks.unseen_s == 0) & (self._tracks.ids > 0)]
+        if len(shapes) < 2:
+            return
+        share = -np.expm1(-len(shapes) / NOISE_MEMORY)
+        mean, variance = self._population
+        mean = mean + share * (shapes.mean(0) - mean)
+        variance += share * (shapes.var(0, ddof=1).mean() - variance)
+        self._population = mean, variance
 
     def _correct(self, rows: np.ndarray, seen: "_Observed") -> None:
         """Take in what is seen of tracks."""
