@@ -16,6 +16,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,9 @@ PACKAGE = "simple_romp==1.1.4"
 GOALS = {"cpu": {"torch": ">= 3.5", "onnx": ">= 2"}, "cuda": {"torch": ">= 8", "onnx": ""}}
 AIM_MS = {"cpu": "", "cuda": "<= 4"}
 SPARE_PEOPLE = 4
+PAUSE = 0.05
+"""Seconds between two turns: threads that wait by spinning have gone to sleep then."""
+
 SAME_VERTICES_M = 0.02
 
 
@@ -165,6 +169,7 @@ def measure(options: argparse.Namespace, files: Path) -> tuple[dict[str, np.ndar
     times = {contestant.name: np.empty(options.runs) for contestant in contestants}
     for number in range(-2, options.runs):
         for contestant in contestants:
+            time.sleep(PAUSE)
             elapsed, found = contestant.predict()
             if found != people:
                 raise RuntimeError(f"{contestant.name} found {found} people instead of {people}")

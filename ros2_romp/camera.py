@@ -139,7 +139,7 @@ class Camera:
         self._info = None
         self._depth = DepthBuffer()
         self._refiner.tracker.reset()
-        if self._marker_writer.shows_something:
+        if self.shows_markers:
             now = self._node.get_clock().now().to_msg()
             self._take_markers_back(Stamp(now.sec, now.nanosec, ""))
 
@@ -218,19 +218,35 @@ class Camera:
             overlay=self._overlay.get_subscription_count() > 0,
         )
 
-    def publish(self, frame: Frame, people: People, wanted: Wanted, settings: Settings) -> None:
-        """Publish the people of an image, also when there are none, and their markers.
+    def publish(self, frame: Frame, people: People, wanted: Wanted) -> None:
+        """Publish the people of an image, also when there are none.
 
         Args:
             frame: the image.
-            people: in it; with vertices if `wanted.needs_meshes`.
+            people: in it; with vertices if `wanted.vertices`.
             wanted: what goes with them.
-            settings: of this moment.
         """
         size = frame.pixels.shape[:2]
         self._people.publish(
             people_message(people, frame.header, self._body.id, size, with_vertices=wanted.vertices)
         )
+
+    @property
+    def shows_markers(self) -> bool:
+        """Whether there are markers that are still to be taken back."""
+        return self._marker_writer.shows_something
+
+    def publish_markers(
+        self, frame: Frame, people: People, wanted: Wanted, settings: Settings
+    ) -> None:
+        """Publish the markers of an image, or take back those that nobody asks for any more.
+
+        Args:
+            frame: the image.
+            people: in it; with vertices if `wanted.markers`.
+            wanted: whether there are to be markers.
+            settings: what they look like.
+        """
         if wanted.markers:
             style = MarkerStyle(
                 alpha=settings.marker_alpha,
@@ -240,7 +256,7 @@ class Camera:
                 labels=settings.marker_labels,
             )
             self._markers.publish(self._marker_writer.write(people, frame.stamp, style))
-        elif self._marker_writer.shows_something:
+        elif self.shows_markers:
             self._take_markers_back(frame.stamp)
 
     def publish_overlay(self, frame: Frame, picture: np.ndarray) -> None:

@@ -2,15 +2,13 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import rclpy
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
-from romp_core import People
-from romp_core.errors import RendererError
-from romp_core.render.overlay import Renderer
 from ros2_romp.camera import Camera, Frame
+from ros2_romp.drawing import Drawing, Scene
 from ros2_romp.humans import Humans
 from ros2_romp.parameters import Settings
 from ros2_romp.predictor import PredictionError, Predictor
@@ -45,9 +43,6 @@ class Pipeline:
         outputs: that they share.
         settings: gives the current parameters.
         logger: where trouble is reported, at most once a second.
-
-    Attributes:
-        overlay_problem: why overlays cannot be drawn; empty: nothing is known against it.
     """
 
     def __init__(
@@ -63,8 +58,20 @@ class Pipeline:
         self._outputs = outputs
         self._settings = settings
         self._logger = logger
-        self._renderer: Renderer | None = None
-        self.overlay_problem = ""
+        self._drawing: Drawing | None = None
+
+    def start(self) -> None:
+        """Be ready to process."""
+        self._drawing = Drawing(self._predictor.romp.body.faces, self._logger)
+
+    def stop(self, timeout: float | None = None) -> bool:
+        """Draw nothing more, once `process` is no longer called; see `Worker.stop`."""
+        return self._drawing is None or self._drawing.stop(timeout)
+
+    @property
+    def overlay_problem(self) -> str:
+        """Why overlays cannot be drawn; empty: nothing is known against it."""
+        return self._drawing.overlay_problem if self._drawing else ""
 
     def process(self, messages: Mapping[str, bytes]) -> None:
         """Answer one serialised image of each camera that has one; never raises.
@@ -94,37 +101,25 @@ class Pipeline:
         self, batch: Sequence[tuple[Camera, Frame]], settings: Settings, start: float
     ) -> None:
         wanted = [camera.wanted(settings) for camera, _ in batch]
+        # Smoothed people get their meshes when they are smoothed.
+        to_show = not (settings.tracking and settings.smoothing)
         prediction = self._predictor.predict(
             [frame.pixels for _, frame in batch],
             [frame.calibration.camera for _, frame in batch],
             settings,
-            with_vertices=any(each.needs_meshes for each in wanted)
-            or any(camera.needs_meshes for camera, _ in batch),
+            with_vertices=any(
+                camera.needs_meshes or (wants.needs_meshes and to_show)
+                for (camera, _), wants in zip(batch, wanted, strict=True)
+            ),
         )
         for (camera, frame), people, wants in zip(batch, prediction.people, wanted, strict=True):
             people = camera.refine(frame, people, settings, with_vertices=wants.needs_meshes)
-            camera.publish(frame, people, wants, settings)
+            camera.publish(frame, people, wants)
             if self._outputs.frames is not None:
                 self._outputs.frames.publish(people, frame.header)
             if self._outputs.humans is not None:
                 size = frame.pixels.shape[:2]
                 self._outputs.humans.publish(camera.name, people, frame.header, size)
-            if wants.overlay:
-                self._publish_overlay(camera, frame, people)
+            self._drawing.put(Scene(camera, frame, people, wants, settings))
             overhead = time.perf_counter() - start - prediction.seconds
             camera.count_answer(frame, len(people), prediction.seconds, overhead)
-
-    def _publish_overlay(self, camera: Camera, frame: Frame, people: People) -> None:
-        faces = self._predictor.romp.body.faces
-        lens = frame.calibration.camera
-        people = replace(people, vertices=lens.as_pinhole_sees(people.vertices))
-        try:
-            if self._renderer is None:
-                self._renderer = Renderer()  # in the thread that draws
-            picture = self._renderer.draw_people(frame.pixels, people, faces, lens.intrinsics)
-        except RendererError as error:
-            self.overlay_problem = str(error)
-            self._logger.warning(f"no overlay: {error}", throttle_duration_sec=1.0)
-            return
-        self.overlay_problem = ""
-        camera.publish_overlay(frame, picture)

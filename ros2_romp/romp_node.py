@@ -105,6 +105,7 @@ class RompNode(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Listen to the cameras."""
+        self._pipeline.start()
         self._worker = Worker(self._pipeline.process)
         self._worker.start()
         for camera in self._cameras.values():
@@ -117,6 +118,7 @@ class RompNode(LifecycleNode):
         """Listen no more; the result under way is still published."""
         self._worker.stop()
         self._worker = None
+        self._pipeline.stop()
         for camera in self._cameras.values():
             camera.stop()
         return TransitionCallbackReturn.SUCCESS
@@ -139,7 +141,7 @@ class RompNode(LifecycleNode):
         Returns:
             Whether nothing runs any more after that many seconds.
         """
-        return self._worker is None or self._worker.stop(timeout)
+        return self._worker is None or (self._worker.stop(timeout) and self._pipeline.stop(timeout))
 
     def _on_image(self, camera: Camera, message: bytes) -> None:
         if self._worker is None:  # taken from the wire before the subscription was gone
