@@ -25,6 +25,12 @@ HUMAN_JOINTS = (
 )  # fmt: skip
 """The movable joints of the model; each name ends in `_` and the body's id."""
 
+
+def body_id(track_id: int) -> str:
+    """A person's id in ROS4HRI: it stands in topics, where nothing may begin with a digit."""
+    return f"p{track_id}"
+
+
 _STRAIGHT = np.radians(15)
 """Bends below which a hinge does not tell how its limb is turned about itself."""
 
@@ -43,7 +49,7 @@ def human_joint_angles(pose: np.ndarray) -> np.ndarray:
     in_pelvis = _rotations_in_pelvis(pose)
     spine = in_pelvis["spine3"].as_matrix()
     waist = np.arctan2(spine[:, 0, 2], spine[:, 2, 2])
-    torso = Rotation.from_euler("y", waist)
+    torso = Rotation.from_euler("y", waist[:, None])
     angles = [waist, *_head(torso.inv() * in_pelvis["head"])]
     for side, sign in (("left", 1), ("right", -1)):
         upper = torso.inv() * in_pelvis[f"{side}_shoulder"]
@@ -97,7 +103,7 @@ def _hinge(upper: Rotation, lower: Rotation, forward: bool) -> tuple[Rotation, n
     x, y, z = lower_direction.T if forward else (lower_direction * [-1, -1, 1]).T
     bend = np.arctan2(np.hypot(x, y), -z)
     turn = np.where(bend > _STRAIGHT, np.arctan2(y, x), 0.0)
-    return upper * Rotation.from_euler("z", turn), bend
+    return upper * Rotation.from_euler("z", turn[:, None]), bend
 
 
 def _euler(rotation: Rotation, axes: str) -> np.ndarray:

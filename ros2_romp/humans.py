@@ -11,7 +11,7 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
 
 from romp_core import BodyModel, People
-from ros2_romp.human_joints import HUMAN_JOINTS, human_joint_angles
+from ros2_romp.human_joints import HUMAN_JOINTS, body_id, human_joint_angles
 
 BODIES = "/humans/bodies"
 KEPT_S = 5.0
@@ -76,7 +76,7 @@ class Humans:
         people = people[people.track_ids > 0]
         self._of_camera[camera] = people.track_ids.tolist()
         tracked = sorted(set().union(*self._of_camera.values()))
-        self._tracked.publish(self._ids(header=header, ids=[str(number) for number in tracked]))
+        self._tracked.publish(self._ids(header=header, ids=[body_id(number) for number in tracked]))
         self._seen |= dict.fromkeys(tracked, time.monotonic())
         angles = human_joint_angles(people.pose)
         for index, number in enumerate(people.track_ids.tolist()):
@@ -106,7 +106,9 @@ class Humans:
 
     def _advertise(self, number: int) -> _BodyTopics:
         def publisher(message_type: type, name: str) -> Publisher:
-            return self._node.create_publisher(message_type, f"{BODIES}/{number}/{name}", 1)
+            return self._node.create_publisher(
+                message_type, f"{BODIES}/{body_id(number)}/{name}", 1
+            )
 
         return _BodyTopics(
             publisher(self._region, "roi"),
@@ -136,7 +138,7 @@ class Humans:
 
 def joint_message(number: int, angles: np.ndarray, header: Header) -> JointState:
     """Angles (20,) of one body, under the names that the URDF model of this body has."""
-    names = [f"{joint}_{number}" for joint in HUMAN_JOINTS]
+    names = [f"{joint}_{body_id(number)}" for joint in HUMAN_JOINTS]
     return JointState(header=header, name=names, position=array.array("d", angles.tolist()))
 
 

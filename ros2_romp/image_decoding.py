@@ -32,6 +32,9 @@ _CHANNELS |= {"yuv422": 2, "uyvy": 2, "yuv422_yuy2": 2, "yuyv": 2}
 _UNNAMED = {"8UC1": "mono8", "8UC3": "bgr8", "8UC4": "bgra8"}
 """OpenCV's own names say nothing about colours: taken to be in OpenCV's order."""
 
+_SYNONYMS = {"uyvy": "yuv422", "yuyv": "yuv422_yuy2"}
+"""Newer names, under older ones that every cv_bridge knows."""
+
 _PLANAR = {"nv12": cv2.COLOR_YUV2BGR_NV12, "nv21": cv2.COLOR_YUV2BGR_NV21}
 """A full plane of brightness, then half as many rows of colour."""
 
@@ -166,8 +169,8 @@ class _Tight:
         rows = image_rows(image, _CHANNELS[encoding] * depth)
         if depth == 2:
             rows = rows.view(">u2" if image.is_bigendian else "<u2").astype(np.uint16)
-        return cls(image.height, image.width, encoding, image.width * _CHANNELS[encoding] * depth,
-                   rows.reshape(-1))  # fmt: skip
+        name = _SYNONYMS.get(encoding, encoding)
+        return cls(image.height, image.width, name, rows[0].nbytes, rows.reshape(-1))
 
 
 def image_rows(image: ImageFields, pixel_bytes: int, height_factor: float = 1.0) -> np.ndarray:

@@ -7,14 +7,14 @@ from scipy.spatial.transform import Rotation
 from std_msgs.msg import Header
 
 from romp_core import People
-from ros2_romp.human_joints import REP103_FROM_SMPL
+from ros2_romp.human_joints import REP103_FROM_SMPL, body_id
 
 TF_QOS = QoSProfile(depth=100)  # as tf2_ros has it
 
 
 def body_frame(track_id: int) -> str:
     """Name of a person's TF frame (REP 155)."""
-    return f"body_{track_id}"
+    return f"body_{body_id(track_id)}"
 
 
 class BodyFrames:

@@ -5,14 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from place_factory import depth_of, standing_people, through_a_sensor, weak_perspective_pixels
+from place_factory import depth_of, seen_by_network, standing_people, through_a_sensor
 
 from romp_core import BodyModel, People
 from romp_core.errors import ImageError
 from romp_core.geometry.cameras import intrinsics_from_fov
 from romp_core.geometry.lens import CameraModel
 from romp_core.place.depth import DepthImage, place_by_depth
-from romp_core.place.monocular import place_by_pixels
 
 SIZE = (480, 640)
 CAMERA = CameraModel(intrinsics_from_fov(*SIZE, 70))
@@ -34,24 +33,8 @@ def people_at(body, distance: float, seed: int = 0, stature: float = 0.0) -> Peo
 
 
 def predicted(body, true: People, seed: int = 0, camera: CameraModel = CAMERA) -> People:
-    """As a network sees them: pose and pixels not quite right, nothing known of their size."""
-    rng = np.random.default_rng(seed)
-    pose = (true.pose + rng.normal(0, 0.05, true.pose.shape)).astype(np.float32)
-    betas = np.zeros((len(true), 10), np.float32)
-    with torch.inference_mode():
-        found = body(torch.from_numpy(pose), torch.from_numpy(betas))
-    joints = found.joints.numpy()
-    seen = replace(true, joints=joints)
-    keypoints = weak_perspective_pixels(seen) + rng.normal(0, 1, (len(true), 1, 2))
-    seen = replace(
-        seen,
-        pose=pose,
-        betas=betas,
-        translation=np.zeros_like(true.translation),
-        vertices=found.vertices.numpy(),
-        keypoints_2d=keypoints.astype(np.float32),
-    )
-    return seen.moved(place_by_pixels(joints, seen.keypoints_2d, camera, SIZE))
+    """As a network sees them that knows nothing of their size."""
+    return seen_by_network(body, true, camera, SIZE, seed)
 
 
 def scene(body, true: People, seed: int = 0, scale: float = 0.5) -> np.ndarray:

@@ -7,15 +7,16 @@ of another run, and no packet leaves the loopback interface.
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 import rclpy
 import torch
 from domain_coordinator import domain_id
+from interface_packages import environment_with_packages
 from node_driver import NodeDriver
-from processes import PATIENCE_S
+from processes import PATIENCE_S, PLAIN
 from random_network import make_network
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
@@ -23,9 +24,6 @@ from rclpy.node import Node
 
 from romp_core.checkpoints import write_checkpoint
 from romp_core.network import NetworkConfig
-
-PLAIN = {"device": "cpu", "runtime": "torch", "precision": "float32", "smoothing": 0.0}
-"""Parameters of nodes under test: they start fast, and a result depends on its own image alone."""
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -74,14 +72,17 @@ def start_process(
 ) -> Iterator[Callable[..., subprocess.Popen]]:
     """`start_process(*arguments)` runs Python with them; what still runs at the end is killed.
 
-    The working directory is not the source tree, and both outputs come together as text.
+    The working directory is not the source tree, and both outputs come together as text. Variables
+    in `environment` join those of the test.
     """
     processes = []
 
-    def start(*arguments: str | Path) -> subprocess.Popen:
+    def start(
+        *arguments: str | Path, environment: Mapping[str, str] | None = None
+    ) -> subprocess.Popen:
         process = subprocess.Popen(
             [sys.executable, *map(str, arguments)],
-            env=ros_environment,
+            env={**ros_environment, **(environment or {})},
             cwd=tmp_path,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -95,6 +96,14 @@ def start_process(
     for process in processes:
         process.kill()
         process.communicate()
+
+
+@pytest.fixture(scope="session")
+def with_packages(pytestconfig) -> dict[str, str]:
+    """Variables of processes that can import tf2_msgs and hri_msgs; built where missing."""
+    found = environment_with_packages(pytestconfig.cache.mkdir("interface_packages"))
+    names = ("AMENT_PREFIX_PATH", "LD_LIBRARY_PATH", "PYTHONPATH")
+    return {name: found[name] for name in names if name in found}
 
 
 @pytest.fixture(scope="session")
@@ -114,10 +123,10 @@ def weights(tmp_path_factory):
 def start_node(start_process, weights):
     """`start_node(name=value, ...)` runs the node with these parameters beside the weights."""
 
-    def start(arguments=(), program=("-m", "ros2_romp.romp_node"), **parameters):
+    def start(arguments=(), program=("-m", "ros2_romp.romp_node"), environment=None, **parameters):
         parameters = {"model": weights, **PLAIN, **parameters}
         settings = [word for item in parameters.items() for word in ("-p", "{}:={}".format(*item))]
-        return start_process(*program, "--ros-args", *settings, *arguments)
+        return start_process(*program, "--ros-args", *settings, *arguments, environment=environment)
 
     return start
 

@@ -4,6 +4,9 @@ import subprocess
 
 PATIENCE_S = 120.0  # ends a test that would hang; far above what a loaded machine needs
 
+PLAIN = {"device": "cpu", "runtime": "torch", "precision": "float32", "smoothing": 0.0}
+"""Parameters of nodes under test: they start fast, and a result depends on its own image alone."""
+
 
 def finish(process: subprocess.Popen, expected: int = 0) -> str:
     """Wait for a process to end by itself and return its output; its exit code is checked."""

@@ -3,11 +3,10 @@
 import cv2
 import numpy as np
 import pytest
-from conftest import PLAIN
 from diagnostic_msgs.msg import DiagnosticStatus
 from image_messages import fields, in_all_encodings
 from node_driver import picture
-from processes import finish
+from processes import PLAIN, finish
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from visualization_msgs.msg import Marker, MarkerArray

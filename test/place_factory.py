@@ -1,10 +1,13 @@
 """Open bodies in poses that stand, sit and lean, in front of cameras that know where they are."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
 from romp_core import BodyModel, People
 from romp_core.geometry.lens import CameraModel
+from romp_core.place.monocular import place_by_pixels
 
 _UPRIGHT = np.pi  # turns a body about x: its y up becomes the optical frame's y down
 _LEAN = {"left_hip": 1, "right_hip": 2, "spine1": 3, "left_shoulder": 16, "right_shoulder": 17}
@@ -72,6 +75,40 @@ def weak_perspective_pixels(people: People) -> np.ndarray:
     return scale[:, None, None] * flat + middle
 
 
+def seen_by_network(
+    body: BodyModel,
+    true: People,
+    camera: CameraModel,
+    size: tuple[int, int],
+    seed: int = 0,
+    betas: np.ndarray | None = None,
+) -> People:
+    """People as a network answers that sees poses and pixels not quite right.
+
+    Args:
+        body: of the people.
+        true: where they are.
+        camera: under which they are placed by their pixels.
+        size: height and width of the image.
+        seed: of the noise: 0.05 rad per joint angle, one pixel for the whole body.
+        betas: (K, 10) that it takes them to have; None: zero.
+    """
+    rng = np.random.default_rng(seed)
+    pose = (true.pose + rng.normal(0, 0.05, true.pose.shape)).astype(np.float32)
+    betas = np.zeros((len(true), 10), np.float32) if betas is None else betas
+    with torch.inference_mode():
+        found = body(torch.from_numpy(pose), torch.from_numpy(betas))
+    seen = replace(true, pose=pose, betas=betas, joints=found.joints.numpy())
+    keypoints = weak_perspective_pixels(seen) + rng.normal(0, 1, (len(true), 1, 2))
+    seen = replace(
+        seen,
+        translation=np.zeros_like(true.translation),
+        vertices=found.vertices.numpy(),
+        keypoints_2d=keypoints.astype(np.float32),
+    )
+    return seen.moved(place_by_pixels(seen.joints, seen.keypoints_2d, camera, size))
+
+
 def depth_of(
     people: People, faces: np.ndarray, camera: CameraModel, size: tuple[int, int], scale: float = 1
 ) -> np.ndarray:
@@ -86,7 +123,7 @@ def depth_of(
         size: height and width of its image.
         scale: size of the result relative to the image's.
     """
-    steps = 5
+    steps = 4
     shares = np.array(
         [(a, b, steps - a - b) for a in range(steps + 1) for b in range(steps + 1 - a)], float
     )
