@@ -11,13 +11,13 @@ import sys
 
 import torch
 
-from romp_core.network import RompNetwork
 from romp_core.render.overlay import Renderer
+from romp_core.runtime.dense import DenseNetwork
 from ros2_romp.markers import MarkerWriter
 from ros2_romp.romp_node import main
 
 how, _, path = sys.argv[1].partition(":")
-real_forward = RompNetwork.forward
+real_forward = DenseNetwork.forward
 
 
 def forward(self, images):
@@ -45,7 +45,7 @@ def tell(owner, name, what):
     setattr(owner, name, telling)
 
 
-RompNetwork.forward = forward
+DenseNetwork.forward = forward
 if how == "telling":
     tell(MarkerWriter, "write", "made markers")
     tell(Renderer, "draw_people", "made an overlay")
