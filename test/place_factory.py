@@ -114,7 +114,7 @@ def depth_of(
 ) -> np.ndarray:
     """(H, W) metres of people's surfaces; inf where nobody is.
 
-    Triangles are a few pixels large: points spread over each of them stand for it.
+    Points spread over each triangle that faces the camera stand for it.
 
     Args:
         people: with vertices.
@@ -123,19 +123,27 @@ def depth_of(
         size: height and width of its image.
         scale: size of the result relative to the image's.
     """
-    steps = 4
-    shares = np.array(
-        [(a, b, steps - a - b) for a in range(steps + 1) for b in range(steps + 1 - a)], float
-    )
     height, width = (round(side * scale) for side in size)
     depth = np.full((height, width), np.inf)
     for vertices in people.vertices:
-        points = np.einsum("sc,fcx->fsx", shares / steps, vertices[faces]).reshape(-1, 3)
+        triangles = vertices[faces].astype(float)
+        normals = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
+        triangles = triangles[np.einsum("fi,fi->f", normals, triangles[:, 0]) < 0]
+        pixel = np.median(triangles[..., 2]) / (camera.intrinsics[0, 0] * scale)
+        edge = np.percentile(np.ptp(triangles, axis=1).max(1), 95)
+        shares = _barycentric(int(np.clip(1.5 * edge / pixel, 2, 15)))
+        points = np.einsum("sc,fcx->fsx", shares, triangles).reshape(-1, 3)
         pixels = (camera.project(points) + 0.5) * scale
         inside = ((pixels >= 0) & (pixels < (width, height))).all(1)
         column, row = pixels[inside].astype(int).T
         np.minimum.at(depth, (row, column), points[inside, 2])
     return depth
+
+
+def _barycentric(steps: int) -> np.ndarray:
+    """(N, 3) shares of the corners in points spread evenly over a triangle."""
+    whole = range(steps + 1)
+    return np.array([(a, b, steps - a - b) for a in whole for b in whole if a + b <= steps]) / steps
 
 
 def through_a_sensor(

@@ -51,7 +51,7 @@ INNER = 0.09
 """Metres from a body's outline within which points are not trusted."""
 
 _EVERY = 2  # vertex of a mesh of thousands is looked at
-_CELLS = 40  # of a person's extent, in each of which the nearest point is in sight
+_CELL_METRES, _MOST_CELLS = 0.045, 40  # coarser than the points, or the outline has holes
 _CANDIDATES = 200
 _REACH = 3.0  # standard deviations
 _LARGEST_SHAPE_CHANGE = 3.0
@@ -199,7 +199,10 @@ def _measure(
     size_sd: float,
 ) -> _Measurement | None:
     """The depth of one person; None where too little of it is seen."""
-    points = _points_in_sight(vertices, pixels)
+    inside = np.flatnonzero(((pixels > -0.5) & (pixels < np.subtract(size[::-1], 0.5))).all(1))
+    if len(inside) < FEWEST_POINTS:
+        return None
+    points = inside[_points_in_sight(vertices[inside], pixels[inside])]
     depths = depth.at(pixels[points], size)
     known = np.isfinite(depths)
     points, depths = points[known], depths[known]
@@ -229,21 +232,21 @@ def _points_in_sight(vertices: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     They are spread evenly over the picture: one per cell of a grid, the nearest. Near the outline,
     and on thin limbs, a small error of the pose lets the background show.
     """
-    low = pixels.min(0)
-    cell = max(float(np.ptp(pixels, axis=0).max()) / _CELLS, 1e-6)
-    column, row = np.minimum((pixels - low) / cell, _CELLS - 1).astype(np.int64).T
-    flat = row * _CELLS + column
+    metres = float(np.ptp(vertices, axis=0)[:2].max())
+    count = int(np.clip(metres / _CELL_METRES, 1, _MOST_CELLS))
+    side = max(float(np.ptp(pixels, axis=0).max()) / count, 1e-6)
+    column, row = np.minimum((pixels - pixels.min(0)) / side, count - 1).astype(np.int64).T
+    flat = row * count + column
     order = np.lexsort((vertices[:, 2], flat))
     cells, first = np.unique(flat[order], return_index=True)
     nearest = order[first]
-    covered = np.zeros(_CELLS**2, np.uint8)
+    covered = np.zeros(count**2, np.uint8)
     covered[cells] = 1
     # What lies outside of the grid is not the body, either.
     to_outline = cv2.distanceTransform(
-        np.pad(covered.reshape(_CELLS, _CELLS), 1), cv2.DIST_L2, cv2.DIST_MASK_5
+        np.pad(covered.reshape(count, count), 1), cv2.DIST_L2, cv2.DIST_MASK_5
     )[1:-1, 1:-1].reshape(-1)[cells]
-    cell_metres = float(np.ptp(vertices, axis=0)[:2].max()) / _CELLS
-    inner = to_outline * cell_metres >= INNER
+    inner = to_outline * metres / count >= INNER
     return nearest[inner] if inner.sum() >= 2 * FEWEST_POINTS else nearest
 
 
