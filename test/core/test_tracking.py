@@ -9,7 +9,7 @@ from tracking_factory import people_at
 from romp_core import People
 from romp_core.errors import ConfigError
 from romp_core.tracking import Tracker, TrackingConfig
-from romp_core.tracking.association import assign
+from romp_core.tracking.association import assign, shape_evidence
 from romp_core.tracking.motion import MotionFilter
 
 CONFIG = TrackingConfig(birth_hits=2)
@@ -208,6 +208,31 @@ def test_assignment_takes_the_best_whole_and_nothing_below_zero():
     assert list(zip(tracks, detections, strict=True)) == [(0, 1), (1, 0)]
     assert [len(part) for part in assign(np.array([[-0.5]]))] == [0, 0]
     assert [len(part) for part in assign(np.empty((0, 3)))] == [0, 0]
+
+
+def test_shapes_speak_as_loudly_as_people_differ():
+    known, hits = np.array([[1.0] * 10, [-1.0] * 10]), np.array([100, 100])
+    measured = known + 0.1
+    clear = shape_evidence(known, hits, measured, 0.01, (np.zeros(10), 1.0))
+    assert (clear.diagonal() > 4).all()
+    assert (np.fliplr(clear).diagonal() < -4).all()
+    alike = shape_evidence(0.01 * known, hits, 0.01 * measured, 0.01, (np.zeros(10), 1e-4))
+    assert np.abs(alike).max() < 0.1
+
+
+def test_who_differs_by_noise_only_is_not_known_again_far_away():
+    """A network whose betas tell nothing: after some time that is noticed."""
+    rng = np.random.default_rng(0)
+
+    def crowd(*places: float) -> People:
+        betas = rng.normal(0.5, 0.1, (len(places), 10))
+        return people_at([[x, 0, 4] for x in places], betas=betas)
+
+    tracker = Tracker(CONFIG)
+    assert follow(tracker, [crowd(-2, 0, 2) for _ in range(150)])[-1] == [1, 2, 3]
+    follow(tracker, [crowd(-2, 0) for _ in range(60)], start=5.0)
+    found = follow(tracker, [crowd(-2, 0, -4) for _ in range(5)], start=7.0)[-1]
+    assert found == [1, 2, 4]
 
 
 def test_motion_does_not_depend_on_how_time_is_cut():
