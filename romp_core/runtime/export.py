@@ -13,7 +13,7 @@ from romp_core.network import RompNetwork
 from romp_core.network.romp import Maps
 from romp_core.preprocessing import HostLetterbox
 from romp_core.runtime.dense import fold_batch_norms
-from romp_core.runtime.guard import clip_pictures
+from romp_core.runtime.guard import check_pictures
 from romp_core.runtime.onnx_export import to_onnx
 from romp_core.runtime.selection import check_installed
 
@@ -68,7 +68,7 @@ def export_network(network: RompNetwork, to: str, path: Path) -> float:
 
 def _check(network: RompNetwork, answer: Answer) -> float:
     """The largest relative difference, over batches of one picture and of three."""
-    pictures = clip_pictures(4)
+    pictures = check_pictures()[:4]
     squares = HostLetterbox(network.config.input_size)(pictures)
     images = squares.permute(0, 3, 1, 2).float().contiguous()
     largest = 0.0

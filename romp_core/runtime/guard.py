@@ -11,7 +11,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 
 from romp_core.geometry.alignment import procrustes_align
-from romp_core.media import Video
+from romp_core.media import read_image
 from romp_core.people import People
 from romp_core.runtime.dense import Runtime
 from romp_core.runtime.selection import REFERENCE, Choice, start_runtime
@@ -26,8 +26,11 @@ MAXIMUM_POSE_SHIFT = 2.0  # millimetres
 LEAST_FOUND = 0.95
 """Share of the people that must be found again."""
 
-_CLIP = Path(__file__).parents[1] / "assets" / "demo_clip.mp4"
-_PICTURES = 4
+CHECK_PICTURES = Path(__file__).parents[1] / "assets" / "check_pictures.jpg"
+"""A sheet of pictures, each of `CHECK_SIZE`; made by scripts/make_check_pictures.py."""
+
+CHECK_SIZE = 480, 640
+
 _SAME_PERSON = 32.0  # pixels between body centers
 _SMPL_JOINTS = 24
 
@@ -89,7 +92,7 @@ def measure_shift(reference: Sequence[People], other: Sequence[People]) -> Shift
 
 
 class Guard:
-    """Compares runtimes of one predictor with PyTorch in float32, on the bundled clip.
+    """Compares runtimes of one predictor with PyTorch in float32, on the bundled pictures.
 
     Args:
         romp: the predictor; its runtime is another one afterwards.
@@ -97,7 +100,7 @@ class Guard:
 
     def __init__(self, romp: "Romp"):
         self._romp = romp
-        self._pictures = clip_pictures(_PICTURES)
+        self._pictures = check_pictures()
         self._reference = self._people(start_runtime(REFERENCE, romp.network, romp.device))
 
     def objection(self, runtime: Runtime) -> str | None:
@@ -133,10 +136,13 @@ def choose_runtime(romp: "Romp", candidates: Sequence[Choice]) -> Runtime:
     return start_runtime(candidates[-1], romp.network, romp.device)
 
 
-def clip_pictures(count: int) -> list[np.ndarray]:
-    """Frames of the bundled clip, spread evenly."""
-    frames = [frame for _, frame in Video(_CLIP)]
-    return frames[:: -(-len(frames) // count)]
+def check_pictures() -> list[np.ndarray]:
+    """The bundled pictures of synthetic people, (480, 640, 3) uint8 BGR each."""
+    height, width = CHECK_SIZE
+    sheet = read_image(CHECK_PICTURES)
+    rows, columns = sheet.shape[0] // height, sheet.shape[1] // width
+    tiles = sheet.reshape(rows, height, columns, width, 3).swapaxes(1, 2)
+    return list(tiles.reshape(-1, height, width, 3))
 
 
 def _pairs(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

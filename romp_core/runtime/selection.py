@@ -100,8 +100,8 @@ def choices(runtime: str, precision: str, device: torch.device) -> list[Choice]:
 
 
 def is_installed(name: str) -> bool:
-    """Whether the package behind a runtime can be imported."""
-    return name not in ("openvino", "onnxruntime") or importlib.util.find_spec(name) is not None
+    """Whether the packages behind a runtime can be imported."""
+    return not _missing(name)
 
 
 def multiplies_bfloat16() -> bool:
@@ -120,7 +120,15 @@ def check_installed(name: str) -> None:
     Raises:
         ConfigError: says what to install.
     """
-    if not is_installed(name):
+    missing = _missing(name)
+    if missing:
         raise ConfigError(
-            f"{name} is not installed: `pip install {name}`, or let runtime 'auto' take another"
+            f"{name} needs {' and '.join(missing)}: `pip install {' '.join(missing)}`, or let "
+            "runtime 'auto' take another"
         )
+
+
+def _missing(name: str) -> list[str]:
+    """Packages that a runtime lacks; models reach OpenVINO and ONNX Runtime by way of ONNX."""
+    needed = [name, "onnx"] if name in ("openvino", "onnxruntime") else []
+    return [package for package in needed if importlib.util.find_spec(package) is None]

@@ -1,6 +1,7 @@
 """Runtimes: what they answer, which one is chosen, and what is said of one that is absent."""
 
 import importlib.util
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -190,7 +191,10 @@ def test_what_cannot_be_had_is_named(romp, small_body, runtime, precision, said)
 
 @pytest.mark.parametrize("absent", ["openvino", "onnxruntime"])
 def test_absent_runtimes_say_what_to_install(monkeypatch, light_network, small_body, absent):
-    monkeypatch.setattr(selection, "is_installed", lambda name: name != absent)
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == absent else find(name)
+    )
     with pytest.raises(ConfigError, match=f"pip install {absent}"):
         Romp(light_network, small_body, runtime=absent)
     assert all(name != absent for name, _ in choices("auto", "auto", CPU))
@@ -206,3 +210,86 @@ def test_auto_prefers_what_is_fast_on_this_machine(monkeypatch):
     assert choices("auto", "bfloat16", CPU)[0] == ("openvino", "bfloat16")  # whoever asks gets it
     assert choices("auto", "auto", torch.device("cuda"))[0] == ("cuda-graph", "float16")
     assert choices("auto", "auto", torch.device("mps")) == [("torch", "float32")]
+
+
+# The accuracy guard
+
+
+@pytest.fixture(scope="module")
+def people(light_network, small_body):
+    romp = Romp(light_network, small_body)
+    return [romp.predict(picture) for picture in guard.check_pictures()[:3]]
+
+
+def test_check_pictures_are_a_sheet_of_eight():
+    pictures = guard.check_pictures()
+    assert len(pictures) == 8
+    assert all(picture.shape == (480, 640, 3) for picture in pictures)
+    assert np.std([picture.mean() for picture in pictures]) > 10  # not one picture cut into eight
+
+
+def test_equal_people_have_no_shift(people):
+    shift = guard.measure_shift(people, people)
+    assert shift.matched == shift.found == shift.people > 10
+    assert shift.keypoints_px == 0
+    assert shift.pose_mm < 1e-6
+    assert shift.objection is None
+
+
+def test_shifts_are_measured_in_pixels_and_millimetres(people):
+    moved = [
+        replace(each, keypoints_2d=each.keypoints_2d + np.float32([3, 4]), joints=2 * each.joints)
+        for each in people
+    ]
+    shift = guard.measure_shift(people, moved)
+    assert shift.keypoints_px == pytest.approx(5, rel=1e-3)
+    assert shift.pose_mm < 1e-3  # a similarity takes the size away
+    assert "keypoints move by 5.00 pixels" in shift.objection
+    noise = np.random.default_rng(0).normal(0, 0.01, (1, 71, 3)).astype(np.float32)
+    bent = [replace(each, joints=each.joints + noise) for each in people]
+    assert 5 < guard.measure_shift(people, bent).pose_mm < 30
+
+
+def test_people_who_get_lost_are_an_objection(people):
+    fewer = [each[: len(each) // 2] for each in people]
+    assert "are found" in guard.measure_shift(people, fewer).objection
+    assert "are found" in guard.measure_shift(fewer, people).objection
+    nobody = [each[:0] for each in people]
+    assert "nobody is seen" in guard.measure_shift(nobody, nobody).objection
+
+
+class Shifted:
+    """PyTorch's answers, with parameters that are off."""
+
+    name = "openvino"
+
+    def __init__(self, runtime, error):
+        self.runtime, self.precision, self.error = runtime, "bfloat16", error
+
+    def __call__(self, squares):
+        center_map, source = self.runtime(squares)
+        return DenseMaps(center_map, source + self.error)
+
+
+@pytest.mark.parametrize(("error", "taken"), [(0.0, "bfloat16"), (0.05, "float32")])
+def test_auto_takes_nothing_that_moves_people(monkeypatch, light_network, small_body, error, taken):
+    def start(choice, network, device):
+        runtime = start_runtime(("torch", "float32"), network, device)
+        return runtime if choice[1] == "float32" else Shifted(runtime, error)
+
+    monkeypatch.setattr(guard, "start_runtime", start)
+    romp = Romp(light_network, small_body)
+    candidates = [("openvino", "bfloat16"), ("torch", "float32")]
+    assert guard.choose_runtime(romp, candidates).precision == taken
+
+
+def test_auto_passes_over_what_does_not_start(monkeypatch, light_network, small_body):
+    def start(choice, network, device):
+        if choice[0] == "openvino":
+            raise RuntimeError("this CPU is unknown")
+        return start_runtime(choice, network, device)
+
+    monkeypatch.setattr(guard, "start_runtime", start)
+    romp = Romp(light_network, small_body)
+    candidates = [("openvino", "float32"), ("torch", "float32")]
+    assert guard.choose_runtime(romp, candidates).name == "torch"
