@@ -15,6 +15,8 @@ PARAMETERS = {
     "model": (str, "network weights: 'open', or the path of a weights file"),
     "body_model": (str, "body: 'open', or the path of an SMPL file"),
     "device": (str, "cpu, cuda, ...; auto takes a GPU where there is one"),
+    "runtime": (str, "what runs the network; auto takes the fastest that is exact enough"),
+    "precision": (str, "of the network; auto takes the fastest that is exact enough"),
     "cameras": (list, "names of cameras, separated by commas, each the prefix of its topics"),
     "image_transport": (str, "raw or compressed"),
     "center_threshold": (float, "confidence that a person must exceed"),

@@ -132,7 +132,8 @@ def place_by_depth(
 
     The two are weighted by their variances. As pixels fix the ratio of size and distance, a
     person who turns out to be nearer is also smaller: the shape follows by the least change of
-    betas that gives this size.
+    betas that gives this size. Where the field of view is a guess, that is more likely wrong, and
+    the shape follows by its part of the variance only.
 
     Args:
         people: as predicted, with vertices.
@@ -153,16 +154,18 @@ def place_by_depth(
     pixels = camera.project(surface)
     size_gradient = _size_gradient(body)
     size_sd = max(float(np.linalg.norm(size_gradient)), LEAST_SIZE_SD)
-    if not calibrated:
-        size_sd = math.hypot(size_sd, ASSUMED_CAMERA_SD)
+    place_sd = size_sd if calibrated else math.hypot(size_sd, ASSUMED_CAMERA_SD)
     found = [
-        _measure(vertices, seen_at, depth, size, size_sd)
+        _measure(vertices, seen_at, depth, size, place_sd)
         for vertices, seen_at in zip(surface, pixels, strict=True)
     ]
     measured = np.array([each is not None for each in found], bool)
     if not measured.any():
         return DepthPlacement(people, np.zeros(len(people)))
-    moved = _moved(people[measured], [m for m in found if m], camera, size, body, size_gradient)
+    # The rest of what pixels got wrong is put down to the camera.
+    steepness = max(float(size_gradient @ size_gradient), 1e-12)
+    growth = size_gradient * (size_sd / place_sd) ** 2 / steepness
+    moved = _moved(people[measured], [m for m in found if m], camera, size, body, growth)
     changed = {name: getattr(people, name).copy() for name in _CHANGED}
     for name, values in changed.items():
         values[measured] = getattr(moved, name)
@@ -196,9 +199,12 @@ def _measure(
     pixels: np.ndarray,
     depth: DepthImage,
     size: tuple[int, int],
-    size_sd: float,
+    place_sd: float,
 ) -> _Measurement | None:
-    """The depth of one person; None where too little of it is seen."""
+    """The depth of one person; None where too little of it is seen.
+
+    `place_sd` is the standard deviation of places by pixels as a share of the distance.
+    """
     inside = np.flatnonzero(((pixels > -0.5) & (pixels < np.subtract(size[::-1], 0.5))).all(1))
     if len(inside) < FEWEST_POINTS:
         return None
@@ -210,7 +216,7 @@ def _measure(
         return None
     distance = float(vertices[:, 2].mean())
     extent = float(np.ptp(pixels, axis=0).max())
-    pixel_place_sd = distance * math.hypot(size_sd, PIXEL_SD / max(extent, PIXEL_SD))
+    pixel_place_sd = distance * math.hypot(place_sd, PIXEL_SD / max(extent, PIXEL_SD))
     residuals = depths - vertices[points, 2]
     noise = math.hypot(SURFACE_SD, SENSOR_SD * distance)
     shift = _likeliest_shift(residuals, distance, pixel_place_sd, noise)
@@ -275,14 +281,17 @@ def _moved(
     camera: CameraModel,
     size: tuple[int, int],
     body: BodyModel,
-    size_gradient: np.ndarray,
+    growth: np.ndarray,
 ) -> People:
-    """People of the size and at the distance that fit pixels and depth."""
+    """People of the size and at the distance that fit pixels and depth.
+
+    `growth` (10,) is how betas change per logarithm of the distance.
+    """
     distance = people.vertices[..., 2].mean(1)
     shift = np.array([each.shift for each in measurements])
     share = np.array([each.share for each in measurements])
-    growth = np.log(np.maximum(1 + share * shift / distance, 0.1))
-    step = growth[:, None] * size_gradient / np.maximum(size_gradient @ size_gradient, 1e-12)
+    farther = np.log(np.maximum(1 + share * shift / distance, 0.1))
+    step = farther[:, None] * growth
     length = np.linalg.norm(step, axis=1, keepdims=True)
     step *= np.minimum(1, _LARGEST_SHAPE_CHANGE / np.maximum(length, 1e-12))
     people = replace(people, betas=(people.betas + step).astype(np.float32))

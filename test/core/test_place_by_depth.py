@@ -150,6 +150,7 @@ def test_guessed_field_of_view_leaves_more_to_the_depth(open_body):
         guess, DepthImage(scene(open_body, true)), narrow, SIZE, open_body, calibrated=False
     )
     assert placed.people.joints[0, :, 2].mean() == pytest.approx(3.0, abs=0.1)
+    assert np.abs(placed.people.betas).max() < 1  # the camera was wrong, not the size
 
 
 def test_depth_of_another_view_is_refused(open_body):

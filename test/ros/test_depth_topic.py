@@ -113,3 +113,7 @@ def test_depth_places_people_and_what_does_not_belong_to_them_is_refused(scene):
     assert distance(unknown) == pytest.approx(distance(seen), rel=1e-3)
     driver.wait_for_status("camera", lambda s, v: v["translation source"] == "monocular")
     assert distance(camera.ask(good)) / distance(seen) == pytest.approx(FARTHER, abs=0.04)
+    driver._seconds += 1000
+    assert driver.set_parameter("max_depth_delay", 10.0).successful
+    late = camera.ask(good, seconds_late=5)
+    assert distance(late) / distance(seen) == pytest.approx(FARTHER, abs=0.04)

@@ -146,6 +146,34 @@ def test_camera_info_places_people_and_others_do_not(start_node, drive):
     assert (far > 1.5 * depth).all()
 
 
+def test_lens_and_rectification_are_those_of_camera_info(start_node, drive):
+    start_node()
+    driver = drive()
+    height, width = picture().shape[:2]
+    info = pinhole(height, width, 60.0)
+    info.p[0] = info.p[5] = 3 * info.k[0]
+    info.distortion_model, info.d = "equidistant", [0.2, 0.0, 0.0, 0.0]
+
+    def ask_with(info) -> np.ndarray:
+        """(K, 3) places once camera_info counts."""
+        driver.infos.publish(info)
+        driver.publish_until(driver.stamped(), lambda: camera_level(driver) is not None)
+        driver.infos.publish(info)
+        driver.wait_for_status("camera", lambda s, v: "no camera_info" not in s.message)
+        return as_arrays(driver.ask())["translation"]
+
+    bent = ask_with(info)
+    assert driver.set_parameter("rectified", True).successful
+    rectified = as_arrays(driver.ask())["translation"]
+    assert driver.set_parameter("rectified", False).successful
+    info.distortion_model = "unheard of"
+    driver.infos.publish(info)
+    driver.publish_until(driver.stamped(), lambda: is_warned(driver, "distortion is not used"))
+    straight = as_arrays(driver.ask())["translation"]
+    assert np.abs(bent - straight).max() > 0.01
+    np.testing.assert_allclose(rectified[:, 2], 3 * straight[:, 2], rtol=0.1)
+
+
 def is_warned(driver, text):
     status = driver.statuses.get("romp: camera")
     return status is not None and status.level == DiagnosticStatus.WARN and text in status.message
