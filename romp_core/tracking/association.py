@@ -125,8 +125,8 @@ def pose_differences(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     Returns:
         (T, D).
     """
-    cosine = np.abs(np.einsum("tjq,djq->tdj", first, second)).clip(max=1.0)
-    return ((2 * np.arccos(cosine)) ** 2).mean(-1)
+    by_joint = first.transpose(1, 0, 2) @ second.transpose(1, 2, 0)  # (J, T, D)
+    return ((2 * np.arccos(np.abs(by_joint).clip(max=1.0))) ** 2).mean(0)
 
 
 def assign(evidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

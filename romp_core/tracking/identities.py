@@ -102,8 +102,9 @@ class Identities:
         self._tracks.unseen_s += seconds
         self._end(seconds)
         self._motion.predict(seconds)
-        rows, found = assign(self._evidence(seen))
-        self._measure_noise(rows, seen[found])
+        turned = pose_differences(self._tracks.rotations, seen.rotations)
+        rows, found = assign(self._evidence(seen, turned))
+        self._measure_noise(rows, seen[found], turned[rows, found])
         self._correct(rows, seen[found])
         new = np.setdiff1d(np.arange(len(people)), found)
         row_of = np.empty(len(people), np.int64)
@@ -114,10 +115,9 @@ class Identities:
         self._measure_population()
         return self._tracks.ids[row_of]
 
-    def _evidence(self, seen: "_Observed") -> np.ndarray:
-        """(T, D) of all kinds."""
+    def _evidence(self, seen: "_Observed", turned: np.ndarray) -> np.ndarray:
+        """(T, D) of all kinds, poses being (T, D) apart."""
         tracks, motion, config = self._tracks, self._motion, self._config
-        turned = pose_differences(tracks.rotations, seen.rotations)
         return (
             position_evidence(
                 motion.position, motion.uncertainty, seen.position, seen.noise, config
@@ -135,15 +135,14 @@ class Identities:
         moved = memory * -np.expm1(-self._tracks.unseen_s / memory)
         return self._tracks.boxes + self._tracks.box_speeds * moved[:, None]
 
-    def _measure_noise(self, rows: np.ndarray, seen: "_Observed") -> None:
-        """Learn how much pose and shape of one person differ, from tracks that are seen."""
+    def _measure_noise(self, rows: np.ndarray, seen: "_Observed", turned: np.ndarray) -> None:
+        """Learn how much pose and shape of one person differ, from tracks (M,) that are seen."""
         recent = self._tracks.unseen_s[rows] < SAME_MOMENT_S
-        tracks, seen = self._tracks[rows[recent]], seen[recent]
         if not recent.any():
             return
+        tracks, seen = self._tracks[rows[recent]], seen[recent]
         share = -np.expm1(-recent.sum() / NOISE_MEMORY)
-        turned = pose_differences(tracks.rotations, seen.rotations).diagonal().mean()
-        self._pose_noise += share * (max(turned, LEAST_NOISE) - self._pose_noise)
+        self._pose_noise += share * (max(turned[recent].mean(), LEAST_NOISE) - self._pose_noise)
         apart = ((seen.betas - tracks.betas) ** 2).mean(1)
         variance = (apart / (1 + 1 / tracks.hits)).mean()  # a mean over images errs too
         self._shape_noise += share * (max(variance, LEAST_NOISE) - self._shape_noise)
