@@ -4,7 +4,6 @@ No pictures are rendered: what a network would find is the truth with noise, mis
 """
 
 import math
-from collections.abc import Sequence as Clips
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -123,7 +122,7 @@ class Sequence:
 def make_sequence(
     seed: int,
     body: BodyModel,
-    clips: Clips[np.ndarray] | None = None,
+    clips: list[np.ndarray] | None = None,
     config: SequenceConfig | None = None,
 ) -> Sequence:
     """A sequence.
@@ -157,6 +156,12 @@ def detections(
 ) -> list[People]:
     """What a network would find in each image.
 
+    Args:
+        sequence: that it looks at.
+        body: of everybody.
+        seed: of the errors.
+        noise: how large they are.
+
     Returns:
         People per image, best confidence first. Their `track_ids` are those of the truth, for
         scoring, and 0 for ghosts: trackers do not look at them.
@@ -186,7 +191,7 @@ def detections(
 
 
 def visible_shares(people: People, size: tuple[int, int]) -> np.ndarray:
-    """(K,) share of each person's joints that are in the image and behind nobody."""
+    """(K,) share of each person's joints that are in the image (height, width) and behind nobody."""
     height, width = size
     points = people.keypoints_2d
     seen = ((points >= 0) & (points < (width, height))).all(-1)
@@ -212,7 +217,7 @@ def _stamps(rng: np.random.Generator, config: SequenceConfig) -> np.ndarray:
     return stamps[kept]
 
 
-def _free_way(rng: np.random.Generator, config: SequenceConfig, others: Clips[Way]) -> Way:
+def _free_way(rng: np.random.Generator, config: SequenceConfig, others: list[Way]) -> Way:
     """A way that keeps clear of others, as far as can be found."""
     best, most = None, -1.0
     for _ in range(200):
@@ -261,7 +266,7 @@ def _walk(
     way: Way,
     stamps: np.ndarray,
     body: BodyModel,
-    clips: Clips[np.ndarray] | None,
+    clips: list[np.ndarray] | None,
     config: SequenceConfig,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Pose (F, 72), betas (F, 10) and translation (F, 3) of one person in the optical frame."""
