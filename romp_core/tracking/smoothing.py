@@ -16,6 +16,10 @@ from romp_core.tracking.rows import Rows
 NEAREST = 0.05
 """Metres at which the logarithm of a distance stops falling."""
 
+LONGEST_SHARE_S = 0.2
+"""Seconds that a single image counts for at most in the mean of a shape, however long before it
+nobody was seen."""
+
 
 @dataclass
 class _Past(Rows):
@@ -24,7 +28,7 @@ class _Past(Rows):
     Attributes:
         unseen_s: (M,) seconds since the last measurement.
         seen_s: (M,) seconds that the shape has been averaged over.
-        rotations: (M * 24) smoothed, parent-relative.
+        rotations: (M, 24, 4) smoothed, parent-relative, unit quaternions.
         spin: (M, 24, 3) filtered angular speeds, rad/s.
         place: (M, 3) smoothed x/z, y/z, log z.
         drift: (M, 3) their filtered speeds, per second.
@@ -105,8 +109,9 @@ class Smoother:
         place = past.place + np.stack([across, across, along], 1) * way
 
         # A running mean at first, then over the last seconds: it settles and stays.
-        seen_s = past.seen_s + seconds
-        share = seconds / np.minimum(seen_s, config.shape_s)
+        counted = np.minimum(seconds, LONGEST_SHARE_S)
+        seen_s = np.maximum(past.seen_s, counted) + counted  # the first image counts like this one
+        share = counted / np.minimum(seen_s, config.shape_s)
         betas = past.betas + share[:, None] * (measured.betas - past.betas)
         return _Past(
             unseen_s=np.zeros_like(seconds),

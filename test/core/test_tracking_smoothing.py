@@ -103,6 +103,18 @@ def test_shape_settles_at_its_mean():
     np.testing.assert_allclose(late[-1].betas[0], truth, atol=0.1)
 
 
+def test_shapes_are_means_and_a_gap_lends_no_weight():
+    def of(value: float) -> People:
+        return people_at([[0, 0, 4]], betas=np.full(10, value))
+
+    answers = smoothed([of(0.0), of(1.0), of(0.5), of(0.9)], [0.0, 0.1, 0.2, 0.3])
+    found = [one.betas[0, 0] for one in answers]
+    np.testing.assert_allclose(found, [0, 0.5, 0.5, 0.6], atol=1e-6)
+    stamps = [*np.arange(20) / 10, 5.0]
+    late = smoothed([of(0.0)] * 20 + [of(1.0)], stamps)[-1]
+    assert late.betas[0, 0] < 0.15
+
+
 def test_the_past_is_forgotten_when_the_clock_goes_backwards():
     tracker = Tracker(AT_ONCE)
     for index in range(30):

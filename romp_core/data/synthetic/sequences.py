@@ -191,7 +191,7 @@ def detections(
 
 
 def visible_shares(people: People, size: tuple[int, int]) -> np.ndarray:
-    """(K,) share of each person's joints that are in the image (height, width) and behind nobody."""
+    """(K,) share of each person's joints that are in an image of that size and behind nobody."""
     height, width = size
     points = people.keypoints_2d
     seen = ((points >= 0) & (points < (width, height))).all(-1)
