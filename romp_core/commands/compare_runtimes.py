@@ -5,6 +5,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from rich.console import Console
 from rich.progress import track
 
 from romp_core.data.synthetic import SyntheticConfig, SyntheticPeople
@@ -17,6 +18,7 @@ from romp_core.runtime.guard import measure_shift
 from romp_core.runtime.selection import REFERENCE
 
 _SEED = 7
+_PROGRESS = Console(stderr=True)
 _HEADINGS = ("runtime", "people", "found", "same", "keypoints px", "PMPJPE mm", "auto may take it")
 
 
@@ -60,7 +62,7 @@ def compare_runtimes(
     pictures = _synthetic(count) if source is None else _frames(source, count)
 
     def people(description: str) -> list[People]:
-        shown = track(pictures, description, transient=True)
+        shown = track(pictures, description, console=_PROGRESS)
         return [romp.predict(picture, with_vertices=False) for picture in shown]
 
     reference = people(romp.runtime_name)
@@ -78,7 +80,7 @@ def compare_runtimes(
 
 def _synthetic(count: int) -> list[np.ndarray]:
     dataset = SyntheticPeople(SyntheticConfig(height=480, width=640, length=count), _SEED)
-    return [dataset[index].image for index in track(range(count), "rendering", transient=True)]
+    return [dataset[index].image for index in track(range(count), "rendering", console=_PROGRESS)]
 
 
 def _frames(source: Path, count: int) -> list[np.ndarray]:
