@@ -107,12 +107,13 @@ def test_shapes_are_means_and_a_gap_lends_no_weight():
     def of(value: float) -> People:
         return people_at([[0, 0, 4]], betas=np.full(10, value))
 
-    answers = smoothed([of(0.0), of(1.0), of(0.5), of(0.9)], [0.0, 0.1, 0.2, 0.3])
+    answers = smoothed([of(0.0), of(0.1), of(0.05), of(0.09)], [0.0, 0.1, 0.2, 0.3])
     found = [one.betas[0, 0] for one in answers]
-    np.testing.assert_allclose(found, [0, 0.5, 0.5, 0.6], atol=1e-6)
-    stamps = [*np.arange(20) / 10, 5.0]
-    late = smoothed([of(0.0)] * 20 + [of(1.0)], stamps)[-1]
-    assert late.betas[0, 0] < 0.15
+    np.testing.assert_allclose(found, [0, 0.05, 0.05, 0.06], atol=1e-6)
+    stamps = [*np.arange(20) / 10, 3.0]
+    late = smoothed([of(0.0)] * 20 + [of(0.1)], stamps)[-1]
+    assert late.track_ids.tolist() == [1]
+    assert 0 < late.betas[0, 0] < 0.015
 
 
 def test_the_past_is_forgotten_when_the_clock_goes_backwards():
