@@ -26,13 +26,13 @@ HUMAN_JOINTS = (
 """The movable joints of the model; each name ends in `_` and the body's id."""
 
 
+_STRAIGHT = np.radians(15)
+"""Bends below which a hinge does not tell how its limb is turned about itself."""
+
+
 def body_id(track_id: int) -> str:
     """A person's id in ROS4HRI: it stands in topics, where nothing may begin with a digit."""
     return f"p{track_id}"
-
-
-_STRAIGHT = np.radians(15)
-"""Bends below which a hinge does not tell how its limb is turned about itself."""
 
 
 def human_joint_angles(pose: np.ndarray) -> np.ndarray:
