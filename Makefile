@@ -30,7 +30,8 @@ bench bench-cuda: $(VENV)/.installed-$(ROS)
 	failed=; for name in $(BENCHMARKS); do \
 		$(BIN)/python benchmarks/$$name.py $(DEVICE) || failed="$$failed $$name"; done; \
 	$(BIN)/python benchmarks/write_docs.py && test -z "$$failed" || { echo "failed:$$failed" >&2; exit 1; }
-bench: BENCHMARKS := against_simple_romp batch body markers memory messages node people synthetic tracking
+bench: BENCHMARKS := against_simple_romp batch body markers memory messages node people place \
+	synthetic tracking
 bench-cuda: BENCHMARKS := against_simple_romp batch body people
 bench-cuda: DEVICE := --device cuda
 

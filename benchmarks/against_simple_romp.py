@@ -224,7 +224,7 @@ def main() -> None:
         times, facts = measure(options, files)
     runtimes = facts["runtimes"]
     ratios = {
-        f"{runtimes[theirs]} over {runtimes[ours]}": times[theirs] / times[ours]
+        f"time of {runtimes[theirs]} over {runtimes[ours]}": times[theirs] / times[ours]
         for ours in times
         if ours.startswith("ours")
         for theirs in ("torch", "onnx")
@@ -234,7 +234,11 @@ def main() -> None:
         Claim.of(what, ratio, "times", goal)
         for (what, ratio), goal in zip(ratios.items(), goals, strict=True)
     ]
-    claims.append(Claim.of(f"{runtimes['ours']}: time", times["ours"], "ms", AIM_MS[device]))
+    claims.append(
+        Claim.of(
+            f"{runtimes['ours']}, {facts['people']} people", times["ours"], "ms", AIM_MS[device]
+        )
+    )
     details = {
         **facts,
         "milliseconds": {name: spread(values) for name, values in times.items()},
@@ -242,7 +246,7 @@ def main() -> None:
     }
 
     def plot(axes) -> None:
-        labels = [runtimes[name].replace(", ", ",\n") for name in times]
+        labels = [runtimes[name].replace(" (", "\n(") for name in times]
         axes.boxplot(list(times.values()), tick_labels=labels, showfliers=False)
         axes.set(ylabel="ms from image to vertices", ylim=(0, None))
         axes.set_title(f"HRNet-32, {facts['picture']}, {facts['people']} people")

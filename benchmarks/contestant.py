@@ -35,7 +35,7 @@ def ours(options: argparse.Namespace) -> tuple[Predict, str]:
         people = romp.predict(image)
         return people.vertices - people.translation[:, None]
 
-    return predict, f"ours, {romp.runtime_name}"
+    return predict, f"ours ({romp.runtime_name})"
 
 
 def simple_romp(options: argparse.Namespace) -> tuple[Predict, str]:
@@ -52,7 +52,7 @@ def simple_romp(options: argparse.Namespace) -> tuple[Predict, str]:
         ]
     )
     predictor = romp.ROMP(settings)
-    return lambda image: predictor(image)["verts"], f"simple_romp, {options.contestant}"
+    return lambda image: predictor(image)["verts"], f"simple_romp ({options.contestant})"
 
 
 def _export(weights: Path, model: Path) -> None:

@@ -49,7 +49,8 @@ def main() -> None:
 
     def plot(axes) -> None:
         axes.plot(list(memory), list(memory.values()))
-        axes.set(xlabel="frames", ylabel="resident MiB", ylim=(0, None), title=romp.runtime_name)
+        axes.set(xlabel="frames", ylabel="resident MiB", title=romp.runtime_name)
+        axes.set_ylim(0, 1.2 * max(memory.values()))
 
     report("memory", __doc__, claims, details, plot)
 
