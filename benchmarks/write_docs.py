@@ -51,7 +51,7 @@ def section(name: str, content: dict) -> str:
 
 def machine_table(machines: list[dict]) -> str:
     """The machine of all results, or where they come from several, the names that differ."""
-    facts = {key: sorted({str(m.get(key, "")) for m in machines}) for key in machines[0]}
+    facts = {key: sorted({str(m[key]) for m in machines if key in m}) for key in machines[0]}
     rows = [f"| {key} | {' or '.join(values)} |" for key, values in facts.items()]
     return "\n".join(["## Machine\n", "| | |\n|---|---|", *rows, ""])
 

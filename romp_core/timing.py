@@ -58,11 +58,18 @@ def describe_machine() -> dict[str, object]:
         "cores": len(os.sched_getaffinity(0)),
         "threads": torch.get_num_threads(),
         "gpu": ", ".join(gpus) or "none",
+        "scheduling": _scheduling(),
         "memory_gib": round(memory / 2**30, 1),
         "system": platform.platform(),
         "python": platform.python_version(),
         **{name: found for name in _PACKAGES if (found := _version(name))},
     }
+
+
+def _scheduling() -> str:
+    """Whether this process goes before others (`chrt -r 1`): numbers are then steadier."""
+    real_time = os.sched_getscheduler(0) in (os.SCHED_FIFO, os.SCHED_RR)
+    return "real time" if real_time else "normal"
 
 
 def _processor() -> str:
