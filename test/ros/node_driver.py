@@ -19,6 +19,9 @@ from ros2_romp.msg import SmplPersonArray
 REPEAT_S = 1.0
 """Seconds after which an image that got no answer is sent again: best effort may lose it."""
 
+REPEAT_CALL_S = 20.0
+"""The same for services: the node may answer before its answers' reader is known to it."""
+
 
 def picture(seed: int = 0, height: int = 96, width: int = 128) -> np.ndarray:
     """(H, W, 3) uint8 with detail at many scales, in which random networks see people."""
@@ -102,10 +105,19 @@ class NodeDriver:
         """Answer of one of the node's services."""
         client = self.node.create_client(service_type, f"/romp/{name}")
         self.spin_until(client.service_is_ready)
-        future = client.call_async(request)
-        self.spin_until(future.done)
+        answers, sent = [], -np.inf
+
+        def ask_and_check() -> bool:
+            nonlocal sent
+            now = self.node.get_clock().now().nanoseconds * 1e-9
+            if now - sent > REPEAT_CALL_S:
+                answers.append(client.call_async(request))
+                sent = now
+            return any(answer.done() for answer in answers)
+
+        self.spin_until(ask_and_check)
         self.node.destroy_client(client)
-        return future.result()
+        return next(answer.result() for answer in answers if answer.done())
 
     def set_parameter(self, name: str, value) -> SetParametersResult:
         """Set one parameter."""
