@@ -9,9 +9,10 @@ import os
 import shlex
 import subprocess
 import sys
-import sysconfig
 from importlib.util import find_spec
 from pathlib import Path
+
+from colcon_workspace import colcon_build
 
 PARTS = """
     NOSE NECK RIGHT_SHOULDER RIGHT_ELBOW RIGHT_WRIST LEFT_SHOULDER LEFT_ELBOW LEFT_WRIST
@@ -96,15 +97,4 @@ def _build(workspace: Path, packages: list[str]) -> None:
         words = {"package": package, "dependency": DEPENDENCIES[package]}
         (folder / "CMakeLists.txt").write_text(CMAKE.format(**words, files=" ".join(files)))
         (folder / "package.xml").write_text(MANIFEST.format(**words))
-    environment = dict(os.environ, PATH=f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}")
-    if "ROS_DISTRO" not in environment:
-        environment.update(AMENT_PREFIX_PATH=sys.prefix, CMAKE_PREFIX_PATH=sys.prefix)
-    build = subprocess.run(
-        ["colcon", "build", "--merge-install", "--event-handlers", "console_direct+"]
-        + ["--cmake-args", f"-DPython3_EXECUTABLE={sys.executable}", "-DBUILD_TESTING=OFF"],
-        cwd=workspace,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    assert build.returncode == 0, build.stdout + build.stderr
+    colcon_build(workspace, "--merge-install")

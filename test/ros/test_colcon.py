@@ -1,13 +1,12 @@
 """`colcon build` on top of a ROS 2 that is already there gives a package that runs."""
 
-import os
 import shlex
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 
 import pytest
+from colcon_workspace import colcon_build
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -16,18 +15,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace built with the ROS 2 of this environment: sourced, or its wheels."""
     folder = tmp_path_factory.mktemp("workspace")
-    environment = dict(os.environ, PATH=f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}")
-    if "ROS_DISTRO" not in environment:
-        environment.update(AMENT_PREFIX_PATH=sys.prefix, CMAKE_PREFIX_PATH=sys.prefix)
-    build = subprocess.run(
-        ["colcon", "build", "--base-paths", REPOSITORY, "--event-handlers", "console_direct+"]
-        + ["--cmake-args", f"-DPython3_EXECUTABLE={sys.executable}", "-DBUILD_TESTING=OFF"],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    assert build.returncode == 0, build.stdout + build.stderr
+    colcon_build(folder, "--base-paths", REPOSITORY)
     return folder
 
 
