@@ -65,17 +65,13 @@ class People:
     center: np.ndarray
 
     def __post_init__(self):
-        sizes: dict[str, int] = {}
+        count, points = np.size(self.confidence), {"V": self.vertices, "J": self.joints}
+        sizes = {letter: (*np.shape(array), 0, 0)[1] for letter, array in points.items()}
         for name, trailing in _SHAPES.items():
             shape = np.shape(getattr(self, name))
-            expected = ("K", *trailing)
-            fits = len(shape) == len(expected) and all(
-                size == (sizes.setdefault(want, size) if isinstance(want, str) else want)
-                for size, want in zip(shape, expected, strict=True)
-            )
-            if not fits:
-                described = ", ".join(str(sizes.get(want, want)) for want in expected)
-                raise ValueError(f"people.{name} has shape {shape}; expected ({described})")
+            expected = (count, *[sizes.get(size, size) for size in trailing])
+            if shape != expected:
+                raise ValueError(f"people.{name} has shape {shape}; expected {expected}")
 
     @classmethod
     def empty(cls, vertices: int = 0, joints: int = 24) -> "People":

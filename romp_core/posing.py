@@ -36,31 +36,31 @@ def posed(
         and `boxes` where the intrinsics see these joints (a prediction has those of its
         weak-perspective camera).
     """
-    device = body.joints_template.device
     camera = intrinsics if isinstance(intrinsics, CameraModel) else CameraModel(intrinsics)
-
-    def tensor(values: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(values, np.float32)).to(device)
-
+    device = body.rest_template.device
     with torch.inference_mode():
-        mesh, joints = body(tensor(people.pose), tensor(people.betas), with_vertices=with_vertices)
-        translation = tensor(people.translation)[:, None]
-        joints = joints + translation
-        mesh = joints[:, :0] if mesh is None else mesh + translation
-        keypoints = tensor(camera.project(joints.cpu().numpy()))
-        limit = keypoints.new_tensor([size[1] - 1.0, size[0] - 1.0])
-        result = {
-            "vertices": mesh,
-            "joints": joints,
-            "keypoints_2d": keypoints,
-            "boxes": boxes_around(keypoints, limit.expand(len(people), 2)),
-        }
-    return replace(people, **{name: value.cpu().numpy() for name, value in result.items()})
+        pose, betas, translation = (
+            torch.as_tensor(values, dtype=torch.float32, device=device)
+            for values in (people.pose, people.betas, people.translation[:, None])
+        )
+        mesh, joints = body(pose, betas, with_vertices=with_vertices)
+        joints = (joints + translation).cpu()
+        mesh = joints[:, :0] if mesh is None else (mesh + translation).cpu()
+        keypoints = camera.project(joints.numpy()).astype(np.float32)
+        limit = torch.tensor([size[1] - 1.0, size[0] - 1.0])
+        boxes = boxes_around(torch.from_numpy(keypoints), limit)
+    return replace(
+        people,
+        vertices=mesh.numpy(),
+        joints=joints.numpy(),
+        keypoints_2d=keypoints,
+        boxes=boxes.numpy(),
+    )
 
 
 def boxes_around(keypoints: Tensor, limit: Tensor) -> Tensor:
-    """(K, 4) boxes around (K, J, 2) keypoints, a little wider, within 0..limit (K, 2)."""
-    low, high = keypoints.amin(1), keypoints.amax(1)
+    """(K, 4) boxes around (K, J, 2) keypoints, a little wider, within 0..limit (K or 1, 2)."""
+    low, high = torch.aminmax(keypoints, dim=1)
     margin = BOX_MARGIN * (high - low).amax(-1, keepdim=True)
     low, high = low - margin, high + margin
     return torch.cat([low.clamp(min=0).minimum(limit), high.clamp(min=0).minimum(limit)], 1)

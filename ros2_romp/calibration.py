@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import lru_cache
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -20,6 +21,17 @@ class CameraInfoFields(Protocol):
     d: Sequence[float]
     k: Sequence[float]
     p: Sequence[float]
+
+
+class _Fields(NamedTuple):
+    """The same, to look up what was made of them: they hardly ever change between images."""
+
+    height: int
+    width: int
+    distortion_model: str
+    d: tuple[float, ...]
+    k: tuple[float, ...]
+    p: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -55,6 +67,16 @@ def calibrate(
         horizontal_fov_deg: assumed where camera_info is missing, uncalibrated (K all zero, as
             ROS says it), for images of another size, or no camera's.
     """
+    fields = info and _Fields(
+        info.height, info.width, info.distortion_model, *map(tuple, (info.d, info.k, info.p))
+    )
+    return _calibrate(fields, height, width, rectified, horizontal_fov_deg)
+
+
+@lru_cache(maxsize=64)
+def _calibrate(
+    info: _Fields | None, height: int, width: int, rectified: bool, horizontal_fov_deg: float
+) -> Calibration:
     problem = _problem(info, height, width)
     if not problem:
         try:
@@ -68,12 +90,12 @@ def calibrate(
     if rectified or not np.any(info.d):  # drivers without distortion often name no model
         return Calibration(pinhole)
     try:
-        return Calibration(CameraModel(matrix, info.distortion_model, tuple(info.d)))
+        return Calibration(CameraModel(matrix, info.distortion_model, info.d))
     except ConfigError as error:
         return Calibration(pinhole, problem=f"camera_info: {error}: distortion is not used")
 
 
-def _problem(info: CameraInfoFields | None, height: int, width: int) -> str:
+def _problem(info: _Fields | None, height: int, width: int) -> str:
     """Why camera_info says nothing about an image; empty: it does."""
     if info is None:
         return "no camera_info has come"

@@ -115,13 +115,32 @@ class BodyModel(nn.Module):
         self.parents = tuple(int(parent) for parent in data.parents)
         # Joints are linear in betas: regressed once here, never from the shaped mesh.
         regressor = data.J_regressor.astype(np.float64)
-        _register(self, "joints_template", regressor @ data.v_template)
-        _register(self, "joints_shapedirs", np.einsum("jv,vcb->bjc", regressor, data.shapedirs))
+        template = regressor @ data.v_template
+        shapedirs = np.einsum("jv,vcb->bjc", regressor, data.shapedirs)
+        # Joints, then the way to each from its parent, as rows that one product gives.
+        from_parent = np.eye(NUM_JOINTS) - (np.arange(NUM_JOINTS) == data.parents[:, None])
+        _register(self, "rest_template", np.concatenate([template, from_parent @ template]).ravel())
+        both = np.concatenate([shapedirs, from_parent @ shapedirs], 1)
+        _register(self, "rest_shapedirs", both.reshape(NUM_BETAS, -1))
+        # What makes (3, 4) transforms homogeneous, and the identity that stands above the root.
+        frame = np.zeros((NUM_JOINTS + 1, 4, 4))
+        frame[:, 3, 3], frame[NUM_JOINTS] = 1, np.eye(4)
+        _register(self, "frame", frame)
         self.register_buffer("ancestors", _ancestor_rounds(data.parents), persistent=False)
         self.mesh = _SkinnedPoints(data, np.arange(len(data.v_template)))
         touched = np.flatnonzero(data.landmark_regressor.any(axis=0))
         self.landmark_points = _SkinnedPoints(data, touched)
         _register(self, "landmark_regressor", data.landmark_regressor[:, touched])
+
+    @property
+    def joints_template(self) -> Tensor:
+        """(24, 3) joints of the mean shape in the rest pose, metres."""
+        return self.rest_template[: 3 * NUM_JOINTS].view(NUM_JOINTS, 3)
+
+    @property
+    def joints_shapedirs(self) -> Tensor:
+        """(10, 24, 3) what each beta adds to them."""
+        return self.rest_shapedirs[:, : 3 * NUM_JOINTS].unflatten(1, (NUM_JOINTS, 3))
 
     @classmethod
     def load(cls, source: str | Path) -> "BodyModel":
@@ -155,19 +174,21 @@ class BodyModel(nn.Module):
         Raises:
             ValueError: Another shape of pose or betas.
         """
-        with torch.autocast(pose.device.type, enabled=False):  # bfloat16 would cost millimetres
-            rotations = _rotation_matrices(pose.to(self.joints_template.dtype))
-            betas = betas.to(self.joints_template.dtype)
-            if betas.shape != (len(rotations), NUM_BETAS):
-                raise ValueError(
-                    f"betas have shape {tuple(betas.shape)}; expected "
-                    f"({len(rotations)}, {NUM_BETAS}) for poses of {len(rotations)} people"
-                )
-            resting = self.joints_template + torch.tensordot(betas, self.joints_shapedirs, 1)
-            joints, transforms = self._pose_joints(rotations, resting)
-            points = self.landmark_points(betas, rotations, transforms)
-            joints = torch.cat([joints, _regress(self.landmark_regressor, points)], 1)
-            vertices = self.mesh(betas, rotations, transforms) if with_vertices else None
+        if torch.is_autocast_enabled(pose.device.type):
+            with torch.autocast(pose.device.type, enabled=False):  # bfloat16 costs millimetres
+                return self(pose, betas, with_vertices=with_vertices)
+        rotations = _rotation_matrices(pose.to(self.rest_template.dtype))
+        betas = betas.to(self.rest_template.dtype)
+        if betas.shape != (len(rotations), NUM_BETAS):
+            raise ValueError(
+                f"betas have shape {tuple(betas.shape)}; expected "
+                f"({len(rotations)}, {NUM_BETAS}) for poses of {len(rotations)} people"
+            )
+        rest = torch.addmm(self.rest_template, betas, self.rest_shapedirs)
+        joints, transforms = self._pose_joints(rotations, rest.view(-1, 2, NUM_JOINTS, 3))
+        points = self.landmark_points(betas, rotations, transforms)
+        joints = torch.cat([joints, _regress(self.landmark_regressor, points)], 1)
+        vertices = self.mesh(betas, rotations, transforms) if with_vertices else None
         return BodyOutput(vertices, joints)
 
     def joint_indices(self, names: str | Sequence[str]) -> list[int]:
@@ -196,16 +217,15 @@ class BodyModel(nn.Module):
             )
         return [self.joint_names.index(name) for name in names]
 
-    def _pose_joints(self, rotations: Tensor, resting: Tensor) -> tuple[Tensor, Tensor]:
-        """Posed joints (B, 24, 3) and skinning transforms (B, 24, 3, 4)."""
-        parents = self.ancestors[0, :NUM_JOINTS]
-        padded = nn.functional.pad(resting, (0, 0, 0, 1))  # the root's parent: the origin
-        local = torch.cat([rotations, (resting - padded[:, parents])[..., None]], -1)
-        # Homogeneous (B, 25, 4, 4); the last is the identity that stands above the root.
-        local = nn.functional.pad(local, (0, 0, 0, 1, 0, 1))
-        local[:, :, 3, 3] = 1
-        local[:, NUM_JOINTS] = torch.eye(4, dtype=local.dtype, device=local.device)
-        world = local
+    def _pose_joints(self, rotations: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
+        """Posed joints (B, 24, 3) and skinning transforms (B, 24, 3, 4).
+
+        `rest` (B, 2, 24, 3): the joints of the rest pose, and the way to each from its parent.
+        """
+        resting, offsets = rest.unbind(1)
+        local = torch.cat([rotations, offsets[..., None]], -1)
+        # Homogeneous (B, 25, 4, 4).
+        world = nn.functional.pad(local, (0, 0, 0, 1, 0, 1)) + self.frame
         for ancestor in self.ancestors:
             world = world[:, ancestor] @ world
         rotation, position = world[:, :NUM_JOINTS, :3, :3], world[:, :NUM_JOINTS, :3, 3:]

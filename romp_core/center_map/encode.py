@@ -96,13 +96,15 @@ def encode(centers: Tensor, radii: Tensor, valid: Tensor, size: tuple[int, int])
     cells = torch.minimum(centers.round().clamp(min=0), limit)
     xs = torch.arange(width, dtype=centers.dtype, device=centers.device)
     ys = torch.arange(height, dtype=centers.dtype, device=centers.device)
-    dx = (xs - cells[..., :1])[..., None, :]
-    dy = (ys - cells[..., 1:])[..., :, None]
-    radius = radii[..., None, None]
-    inside = (dx.abs() <= radius) & (dy.abs() <= radius) & valid[..., None, None]
+    radius = radii[..., None]
     sigma = (2 * radius + 1) / 6
-    heat = torch.exp(-(dx.square() + dy.square()) / (2 * sigma.square()))
-    heat = torch.where(inside, heat, 0)
+
+    def profile(offsets: Tensor) -> Tensor:
+        inside = (offsets.abs() <= radius) & valid[..., None]
+        return torch.where(inside, torch.exp(-offsets.square() / (2 * sigma.square())), 0)
+
+    # A Gaussian is the product of its profiles along x and y.
+    heat = profile(ys - cells[..., 1:])[..., :, None] * profile(xs - cells[..., :1])[..., None, :]
     if heat.shape[-3] == 0:
         return heat.new_zeros((*heat.shape[:-3], height, width))
     return heat.amax(-3)

@@ -5,6 +5,8 @@ radians. Every function takes any leading dimensions `*` and any floating dtype,
 differentiable.
 """
 
+from functools import cache
+
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -19,19 +21,27 @@ def axis_angle_to_matrix(axis_angle: Tensor) -> Tensor:
     Returns:
         (*, 3, 3). The gradient at the zero rotation is finite.
     """
-    squared = axis_angle.square().sum(-1)[..., None, None]
-    # Near zero the closed forms divide zero by zero: there the Taylor series is exact
-    # to rounding, and `where` on the input keeps NaN out of the gradient too.
-    small = squared < 1e-8
-    angle = torch.where(small, torch.ones_like(squared), squared).sqrt()
-    sine_term = torch.where(small, 1 - squared / 6, angle.sin() / angle)
-    cosine_term = torch.where(small, 0.5 - squared / 24, (1 - angle.cos()) / angle.square())
-    x, y, z = axis_angle.unbind(-1)
-    zero = torch.zeros_like(x)
-    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1)
-    cross = cross.unflatten(-1, (3, 3))
-    identity = torch.eye(3, dtype=axis_angle.dtype, device=axis_angle.device)
-    return identity + sine_term * cross + cosine_term * (cross @ cross)
+    # The offset changes no angle that can be told from zero, and makes none divide by zero.
+    angle = (axis_angle.square().sum(-1, keepdim=True) + 1e-16).sqrt()
+    half = 0.5 * angle
+    quaternion = torch.cat([axis_angle * (half.sin() / angle), half.cos()], -1)
+    products = (quaternion[..., :, None] * quaternion[..., None, :]).flatten(-2)
+    matrix = products @ _matrix_of_products(products.dtype, products.device)
+    return matrix.unflatten(-1, (3, 3))
+
+
+@cache
+def _matrix_of_products(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(16, 9): what products of a unit quaternion's x, y, z, w add to its rotation matrix."""
+    table = torch.zeros(4, 4, 3, 3, dtype=torch.float64)
+    for axis in range(3):
+        table[axis, axis] = -torch.eye(3)
+        table[axis, axis, axis, axis] = 1
+        table[3, 3, axis, axis] = 1
+        first, second = (axis + 1) % 3, (axis + 2) % 3
+        table[first, second, first, second] = table[first, second, second, first] = 2
+        table[axis, 3, second, first], table[axis, 3, first, second] = 2, -2
+    return table.view(16, 9).to(device, dtype)
 
 
 def matrix_to_quaternion(matrix: Tensor) -> Tensor:

@@ -148,7 +148,12 @@ def overlaps(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Intersection over union of boxes x0, y0, x1, y1: (T, 4), (D, 4) -> (T, D)."""
     low = np.maximum(first[:, None, :2], second[None, :, :2])
     high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    common = (high - low).clip(min=0).prod(-1)
-    areas = [(boxes[:, 2:] - boxes[:, :2]).clip(min=0).prod(-1) for boxes in (first, second)]
-    union = areas[0][:, None] + areas[1][None] - common
-    return common / union.clip(min=1e-9)
+    common, tracks, detections = (
+        sides[..., 0] * sides[..., 1]
+        for sides in (
+            np.maximum(high - low, 0.0),
+            first[:, 2:] - first[:, :2],
+            second[:, 2:] - second[:, :2],
+        )
+    )
+    return common / np.maximum(tracks[:, None] + detections - common, 1e-9)

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from romp_core.people import People
 from romp_core.tracking.association import (
@@ -77,7 +76,7 @@ class Identities:
     def clear(self) -> None:
         """Forget everybody."""
         self._motion = MotionFilter(3, self._config.speed, self._config.speed_memory_s)
-        self._tracks = _new_tracks(_observed(People.empty(), self._config))
+        self._tracks = _new_tracks(_observed(People.empty(), np.empty((0, 24, 4)), self._config))
         # Variances; networks differ, so they are measured.
         self._pose_noise = self._config.pose_noise**2
         self._shape_noise = self._config.shape_noise**2
@@ -88,29 +87,32 @@ class Identities:
         """(N,) ids that may still be given, seen in the last image or not."""
         return self._tracks.ids[self._tracks.ids > 0]
 
-    def update(self, people: People, seconds: float) -> np.ndarray:
+    def update(self, people: People, rotations: np.ndarray, seconds: float) -> np.ndarray:
         """Who the people of the next image are.
 
         Args:
             people: finite; their own ids are ignored.
+            rotations: (K, 24, 4) their poses as quaternions.
             seconds: since the last image, above 0.
 
         Returns:
             (K,) int64 ids, each at most once; 0 for whom has not been seen often enough.
         """
-        seen = _observed(people, self._config)
+        seen = _observed(people, rotations, self._config)
         self._tracks.unseen_s += seconds
         self._end(seconds)
         self._motion.predict(seconds)
         turned = pose_differences(self._tracks.rotations, seen.rotations)
         rows, found = assign(self._evidence(seen, turned))
-        self._measure_noise(rows, seen[found], turned[rows, found])
-        self._correct(rows, seen[found])
-        new = np.setdiff1d(np.arange(len(people)), found)
-        row_of = np.empty(len(people), np.int64)
+        again = seen[found]
+        self._measure_noise(rows, again, turned[rows, found])
+        self._correct(rows, again)
+        row_of = np.full(len(people), -1)
         row_of[found] = rows
-        row_of[new] = len(self._tracks.ids) + np.arange(len(new))
-        self._begin(seen[new])
+        new = row_of < 0
+        if new.any():
+            row_of[new] = len(self._tracks.ids) + np.arange(new.sum())
+            self._begin(seen[new])
         self._confirm()
         self._measure_population()
         return self._tracks.ids[row_of]
@@ -192,8 +194,9 @@ class Identities:
         missed = unseen_s > seconds  # in the last image
         kept = unseen_s <= self._config.memory_s
         kept &= (self._tracks.ids > 0) | ~missed | (unseen_s <= self._config.tentative_s)
-        self._motion.keep(kept)
-        self._tracks = self._tracks[kept]
+        if not kept.all():
+            self._motion.keep(kept)
+            self._tracks = self._tracks[kept]
 
 
 @dataclass
@@ -215,9 +218,8 @@ class _Observed(Rows):
     rotations: np.ndarray
 
 
-def _observed(people: People, config: TrackingConfig) -> _Observed:
+def _observed(people: People, rotations: np.ndarray, config: TrackingConfig) -> _Observed:
     position = people.translation.astype(np.float64)
-    vectors = people.pose[:, : 3 * SEEN_JOINTS].reshape(-1, 3)
     squared = (position**2).sum(-1)[:, None, None]
     along = position[:, :, None] * position[:, None]  # squared times the direction's
     across = squared * np.eye(3) - along
@@ -228,7 +230,7 @@ def _observed(people: People, config: TrackingConfig) -> _Observed:
         + POSITION_NOISE_M**2 * np.eye(3),
         boxes=people.boxes.astype(np.float64),
         betas=people.betas.astype(np.float64),
-        rotations=Rotation.from_rotvec(vectors).as_quat().reshape(-1, SEEN_JOINTS, 4),
+        rotations=rotations[:, :SEEN_JOINTS],
     )
 
 

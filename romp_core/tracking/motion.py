@@ -70,7 +70,7 @@ class MotionFilter:
         size = self.mean.shape[2]
         self.mean = np.einsum("ij,tjn->tin", transition, self.mean)
         self.covariance = np.einsum(
-            "ij,tjnkm,lk->tinlm", transition, self.covariance, transition, optimize=True
+            "ij,tjnkm,lk->tinlm", transition, self.covariance, transition
         ) + np.einsum("ik,nm->inkm", noise, np.eye(size))
 
     def correct(self, rows: np.ndarray, position: np.ndarray, noise: np.ndarray) -> None:

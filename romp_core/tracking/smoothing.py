@@ -4,11 +4,11 @@ The idea of the One Euro filter (Casiez et al., CHI 2012) with exact time steps:
 something moves, the shorter the filter's time constant.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
+from romp_core.geometry import quaternions
 from romp_core.people import People
 from romp_core.tracking.config import Channel, SmoothingConfig
 from romp_core.tracking.rows import Rows
@@ -58,69 +58,75 @@ class Smoother:
     def clear(self) -> None:
         """Forget everybody."""
         self._ids = np.empty(0, np.int64)
-        self._past = _measured(People.empty())
+        self._past = _measured(People.empty(), np.empty((0, 24, 4)))
 
     def forget_others(self, ids: np.ndarray) -> None:
         """Forget everybody but these ids."""
-        kept = np.isin(self._ids, ids)
-        self._ids, self._past = self._ids[kept], self._past[kept]
+        kept = (self._ids[:, None] == ids).any(1)
+        if not kept.all():
+            self._ids, self._past = self._ids[kept], self._past[kept]
 
-    def update(self, people: People, seconds: float, strength: float) -> People:
-        """People with smoothed pose, betas and translation; their other fields as they are.
+    def update(
+        self,
+        ids: np.ndarray,
+        people: People,
+        rotations: np.ndarray,
+        seconds: float,
+        strength: float,
+    ) -> dict[str, np.ndarray]:
+        """Smoothed `pose`, `betas` and `translation` of people, float32.
 
         Args:
-            people: with distinct ids above 0.
+            ids: (K,) of the people, distinct.
+            people: as measured; their own ids are ignored.
+            rotations: (K, 24, 4) their poses as quaternions.
             seconds: since the last image, above 0.
             strength: above 0, up to 1.
         """
         self._past.unseen_s += seconds
-        measured = _measured(people)
-        new = ~np.isin(people.track_ids, self._ids)
-        self._ids = np.concatenate([self._ids, people.track_ids[new]])
-        self._past = self._past + measured[new]
-        order = np.argsort(self._ids)
-        rows = order[np.searchsorted(self._ids, people.track_ids, sorter=order)]
-        known = rows[~new]
-        self._past[known] = self._step(self._past[known], measured[~new], strength)
-        smoothed = self._past[rows]
-        translation = _from_place(smoothed.place)
-        pose = Rotation.from_quat(smoothed.rotations.reshape(-1, 4)).as_rotvec()
-        return replace(
-            people,
-            pose=pose.reshape(people.pose.shape).astype(np.float32),
-            betas=smoothed.betas.astype(np.float32),
-            translation=translation.astype(np.float32),
-        )
+        measured = _measured(people, rotations)
+        same = ids[:, None] == self._ids
+        known = same.any(1)
+        rows = same.argmax(1) if same.size else np.zeros(len(people), np.int64)
+        if known.any():
+            moved = self._step(self._past[rows[known]], measured[known], strength)
+            self._past[rows[known]] = moved
+        if not known.all():
+            rows[~known] = len(self._ids) + np.arange((~known).sum())
+            self._ids = np.concatenate([self._ids, ids[~known]])
+            self._past = self._past + measured[~known]
+        pose = quaternions.to_axis_angle(self._past.rotations[rows])
+        return {
+            "pose": pose.reshape(people.pose.shape).astype(np.float32),
+            "betas": self._past.betas[rows].astype(np.float32),
+            "translation": _from_place(self._past.place[rows]).astype(np.float32),
+        }
 
     def _step(self, past: _Past, measured: _Past, strength: float) -> _Past:
         """The past moved towards what is measured now."""
         seconds, config = past.unseen_s, self._config
-        before = Rotation.from_quat(past.rotations.reshape(-1, 4))
-        after = Rotation.from_quat(measured.rotations.reshape(-1, 4))
-        turn = (before.inv() * after).as_rotvec().reshape(past.spin.shape)
+        turn = quaternions.to_axis_angle(quaternions.relative(past.rotations, measured.rotations))
         spin = self._speed(past.spin, turn, seconds)
-        share = _share(config.rotations, np.linalg.norm(spin, axis=-1), seconds, strength)
-        rotations = before * Rotation.from_rotvec((share[..., None] * turn).reshape(-1, 3))
+        share = _share(config.rotations, _length(spin), seconds, strength)
 
         way = measured.place - past.place
         drift = self._speed(past.drift, way, seconds)
-        across = _share(config.direction, np.linalg.norm(drift[:, :2], axis=-1), seconds, strength)
-        along = _share(config.log_depth, np.abs(drift[:, 2]), seconds, strength)
+        across = _share(config.direction, _length(drift[:, :2]), seconds, strength)
+        along = _share(config.log_depth, drift[:, 2], seconds, strength)
         place = past.place + np.stack([across, across, along], 1) * way
 
         # A running mean at first, then over the last seconds: it settles and stays.
         counted = np.minimum(seconds, LONGEST_SHARE_S)
         seen_s = np.maximum(past.seen_s, counted) + counted  # the first image counts like this one
-        share = counted / np.minimum(seen_s, config.shape_s)
-        betas = past.betas + share[:, None] * (measured.betas - past.betas)
+        part = counted / np.minimum(seen_s, config.shape_s)
         return _Past(
             unseen_s=np.zeros_like(seconds),
             seen_s=seen_s,
-            rotations=rotations.as_quat().reshape(past.rotations.shape),
+            rotations=quaternions.between(past.rotations, measured.rotations, share),
             spin=spin,
             place=place,
             drift=drift,
-            betas=betas,
+            betas=past.betas + part[:, None] * (measured.betas - past.betas),
         )
 
     def _speed(self, speed: np.ndarray, change: np.ndarray, seconds: np.ndarray) -> np.ndarray:
@@ -137,13 +143,16 @@ def _share(channel: Channel, speed: np.ndarray, seconds: np.ndarray, strength: f
     return -np.expm1(-seconds * rate)
 
 
-def _measured(people: People) -> _Past:
+def _length(vectors: np.ndarray) -> np.ndarray:
+    return np.sqrt((vectors * vectors).sum(-1))
+
+
+def _measured(people: People, rotations: np.ndarray) -> _Past:
     count = len(people)
-    rotations = Rotation.from_rotvec(people.pose.reshape(-1, 3).astype(np.float64))
     return _Past(
         unseen_s=np.zeros(count),
         seen_s=np.zeros(count),
-        rotations=rotations.as_quat().reshape(count, 24, 4),
+        rotations=rotations,
         spin=np.zeros((count, 24, 3)),
         place=_to_place(people.translation.astype(np.float64)),
         drift=np.zeros((count, 3)),

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from romp_core.geometry import quaternions
 from romp_core.people import People
 from romp_core.tracking.config import SmoothingConfig, TrackingConfig
 from romp_core.tracking.identities import Identities
@@ -74,15 +75,23 @@ class Tracker:
             raise ValueError(f"smoothing strength is {strength}; expected 0 (off) to 1")
         seconds = self._seconds_since_last(stamp)
         usable = _finite(people)
+        vectors = people.pose[usable].astype(np.float64).reshape(-1, 24, 3)
+        rotations = quaternions.from_axis_angle(vectors)
         ids = np.zeros(len(people), np.int64)
-        ids[usable] = self._identities.update(people[usable], seconds)
-        people = replace(people, track_ids=ids)
+        ids[usable] = self._identities.update(_chosen(people, usable), rotations, seconds)
         if strength == 0:
             self._smoother.clear()
-            return people
+            return replace(people, track_ids=ids)
         self._smoother.forget_others(self._identities.alive)
-        smoothed = self._smoother.update(people[ids > 0], seconds, strength)
-        return _with_parameters(people, ids > 0, smoothed)
+        known = ids > 0
+        smoothed = self._smoother.update(
+            ids[known], _chosen(people, known), rotations[known[usable]], seconds, strength
+        )
+        if not known.all():
+            for name, values in smoothed.items():
+                smoothed[name] = getattr(people, name).copy()
+                smoothed[name][known] = values
+        return replace(people, track_ids=ids, **smoothed)
 
     def reset(self) -> None:
         """Forget everybody; ids go on upwards."""
@@ -107,10 +116,6 @@ def _finite(people: People) -> np.ndarray:
     return np.isfinite(np.concatenate(parts, axis=1)).all(axis=1)
 
 
-def _with_parameters(people: People, rows: np.ndarray, other: People) -> People:
-    """People whose chosen rows have the pose, betas and translation of others."""
-    changed = {}
-    for name in ("pose", "betas", "translation"):
-        changed[name] = getattr(people, name).copy()
-        changed[name][rows] = getattr(other, name)
-    return replace(people, **changed)
+def _chosen(people: People, rows: np.ndarray) -> People:
+    """The people that a mask chooses; the same object where that is everybody."""
+    return people if rows.all() else people[rows]

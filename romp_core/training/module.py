@@ -19,6 +19,7 @@ from romp_core.training.finite import FiniteLossModule
 from romp_core.training.schedule import make_optimizer
 from romp_core.training.targets import answering_cells, center_targets
 
+_BODY_LOSSES = ("pose", "betas", "joints", "aligned_joints", "keypoints", "prior")
 _MINIMUM_BOX = 0.05  # of the picture's half side: distances within tinier people count no more
 
 
@@ -73,11 +74,13 @@ class RompTraining(FiniteLossModule):
     ) -> dict[str, Tensor]:
         """The same for parameters that are computed at people's cells only."""
         result, cells = self._center_loss(batch, center_map)
-        params = self.network.lifted_params(features, cells)[batch.valid]
         result["heatmaps"] = _mean(*heatmaps_loss(batch, self.network, features))
         labeled = batch.labeled[batch.valid].any(-1)
         offsets = offsets_loss(batch, self.network, features, cells, _scales(batch))
         result["offsets"] = _mean(offsets * labeled, labeled)
+        if not any(self.loss_weights[name] for name in _BODY_LOSSES):
+            return result
+        params = self.network.lifted_params(features, cells)[batch.valid]
         return result | self._people_losses(batch, self.decoder(params, with_vertices=False))
 
     def _center_loss(self, batch: Batch, center_map: Tensor) -> tuple[dict[str, Tensor], Tensor]:
