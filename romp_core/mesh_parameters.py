@@ -9,8 +9,12 @@ from torch import Tensor, nn
 from romp_core.body.model import BodyModel
 from romp_core.geometry.cameras import weak_perspective_project
 from romp_core.geometry.rotations import rotation_6d_to_matrix
-from romp_core.network.lifting import SCALE_BASE
-from romp_core.network.romp import BETAS_CHANNELS, CAMERA_CHANNELS, ROTATION_CHANNELS
+from romp_core.network.parameters import (
+    BETAS_CHANNELS,
+    CAMERA_CHANNELS,
+    ROTATION_CHANNELS,
+    SCALE_BASE,
+)
 
 logger = logging.getLogger(__name__)
 

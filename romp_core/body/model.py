@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from romp_core.body.data import NUM_BETAS, NUM_JOINTS, NUM_POSE_FEATURES, BodyData
 from romp_core.body.files import read_body
 from romp_core.body.joints import JOINT_SETS, SMPL_JOINTS
+from romp_core.body.kinematics import KinematicTree, parent_differences
 from romp_core.geometry.rotations import axis_angle_to_matrix, rotation_6d_to_matrix
 
 _PEOPLE_IN_CACHE = 8
@@ -118,15 +119,11 @@ class BodyModel(nn.Module):
         template = regressor @ data.v_template
         shapedirs = np.einsum("jv,vcb->bjc", regressor, data.shapedirs)
         # Joints, then the way to each from its parent, as rows that one product gives.
-        from_parent = np.eye(NUM_JOINTS) - (np.arange(NUM_JOINTS) == data.parents[:, None])
+        from_parent = parent_differences(data.parents)
         _register(self, "rest_template", np.concatenate([template, from_parent @ template]).ravel())
         both = np.concatenate([shapedirs, from_parent @ shapedirs], 1)
         _register(self, "rest_shapedirs", both.reshape(NUM_BETAS, -1))
-        # What makes (3, 4) transforms homogeneous, and the identity that stands above the root.
-        frame = np.zeros((NUM_JOINTS + 1, 4, 4))
-        frame[:, 3, 3], frame[NUM_JOINTS] = 1, np.eye(4)
-        _register(self, "frame", frame)
-        self.register_buffer("ancestors", _ancestor_rounds(data.parents), persistent=False)
+        self.tree = KinematicTree(self.parents)
         self.mesh = _SkinnedPoints(data, np.arange(len(data.v_template)))
         touched = np.flatnonzero(data.landmark_regressor.any(axis=0))
         self.landmark_points = _SkinnedPoints(data, touched)
@@ -223,15 +220,10 @@ class BodyModel(nn.Module):
         `rest` (B, 2, 24, 3): the joints of the rest pose, and the way to each from its parent.
         """
         resting, offsets = rest.unbind(1)
-        local = torch.cat([rotations, offsets[..., None]], -1)
-        # Homogeneous (B, 25, 4, 4).
-        world = nn.functional.pad(local, (0, 0, 0, 1, 0, 1)) + self.frame
-        for ancestor in self.ancestors:
-            world = world[:, ancestor] @ world
-        rotation, position = world[:, :NUM_JOINTS, :3, :3], world[:, :NUM_JOINTS, :3, 3:]
+        rotation, position = self.tree(rotations, offsets)
         # Written out: products of many small matrices with vectors are slow.
-        from_rest = position - (rotation * resting[..., None, :]).sum(-1, keepdim=True)
-        return position.squeeze(-1), torch.cat([rotation, from_rest], -1)
+        from_rest = position - (rotation * resting[..., None, :]).sum(-1)
+        return position, torch.cat([rotation, from_rest[..., None]], -1)
 
 
 def _regress(regressor: Tensor, points: Tensor) -> Tensor:
@@ -244,24 +236,6 @@ def _register(module: nn.Module, name: str, array: np.ndarray) -> None:
     """A float32 buffer that the state dict leaves out."""
     tensor = torch.from_numpy(np.array(array, dtype=np.float32, order="C"))
     module.register_buffer(name, tensor, persistent=False)
-
-
-def _ancestor_rounds(parents: np.ndarray) -> Tensor:
-    """Tables for composing the kinematic tree in log2(depth) rounds instead of joint by joint.
-
-    In every round each joint's transform takes in that of the nearest ancestor which it has
-    not taken in yet, and with it all that this one has: after k rounds, 2^k links.
-
-    Returns:
-        (rounds, 25): ancestor per joint; 24 stands for "above the root", its own ancestor.
-    """
-    above_root = len(parents)
-    ancestor = np.append(np.where(parents < 0, above_root, parents), above_root)
-    rounds = []
-    while (ancestor != above_root).any():
-        rounds.append(ancestor)
-        ancestor = ancestor[ancestor]
-    return torch.from_numpy(np.stack(rounds).astype(np.int64))
 
 
 def _rotation_matrices(pose: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """Unit quaternions (x, y, z, w) as NumPy arrays, for a handful of rotations at a time.
 
 `scipy.spatial.transform.Rotation` does the same, at several times the cost of a call: between two
-images those calls were most of what tracking took. Leading dimensions are free (`*`), dtype float64.
+images those calls were most of what tracking took. Leading dimensions are free (`*`), dtype
+float64.
 """
 
 import numpy as np

@@ -6,250 +6,105 @@ plane to a posed body and its camera, can be learnt from recorded poses alone, w
 """
 
 import math
-from collections.abc import Mapping
-from itertools import product
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, conv2d, grid_sample
 
-SCALE_BASE = 1.1
-"""The camera's scale is this to the power of the map's first channel."""
+from romp_core.network.evidence import KEYPOINTS, keypoint_extent
+from romp_core.network.layers import residual_layers, silent_linear
+from romp_core.network.parameters import (
+    BETAS_CHANNELS,
+    CAMERA_CHANNELS,
+    PARAMETER_CHANNELS,
+    ROTATION_CHANNELS,
+    SCALE_BASE,
+)
+from romp_core.network.skeleton import Skeleton
 
-KEYPOINTS = 17  # COCO's
-OFFSET_UNIT = 32.0
-"""Cells of the features; brings offsets to the range of the other features."""
 BODY_EXTENT = 0.45
 """Root mean square distance in metres of an upright person's keypoints from their mean."""
 
-_WINDOW, _WINDOW_SIGMA = 5, 2.0  # cells of the heatmaps at a level
-_LEVELS = 3  # heatmaps of a half and a quarter of the size, for near people
-_WINDOW_SHARE = 0.25  # sigma over the extent of a person's keypoints
-_SHIFTS = 3
-_LEAST_MASS = 0.02
-_MINIMUM_EXTENT = 0.01  # of the picture's half side
+ROUNDS = 2
+_FARTHEST = 3.0
+"""Extents of a person by which a keypoint is missed at most, as far as layers are told."""
 
-
-class ResidualLayer(nn.Module):
-    """x + W2 relu(W1 norm(x))."""
-
-    def __init__(self, width: int):
-        super().__init__()
-        self.norm = nn.LayerNorm(width)
-        self.expand = nn.Linear(width, width)
-        self.project = nn.Linear(width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(*, width) -> (*, width)."""
-        return x + self.project(self.expand(self.norm(x)).relu())
+_LOG_SCALE_LIMIT = 30.0
 
 
 class KeypointLifting(nn.Module):
-    """Mesh parameters out of keypoints.
+    """Mesh parameters out of keypoints: a first guess, then corrections of it.
+
+    Before each correction the guess' own skeleton is projected, and the layers are told by how
+    much it misses the keypoints: learned gradient descent (Song et al., ECCV 2020) with residuals
+    in the place of gradients.
 
     Place and size are taken out before and put back into the camera after the layers, so that
     what is learnt holds for people of any size anywhere in a picture of any size.
 
     Args:
-        channels: numbers of the parameters, camera first.
-        appearance: numbers that say what the picture looks like there.
         width: of the hidden layers.
-        layers: number of residual layers.
+        layers: number of residual layers of the guess.
+        correction_layers: the same of the correction, which is the same in every round.
     """
 
-    def __init__(self, channels: int, appearance: int, width: int = 256, layers: int = 3):
+    def __init__(self, width: int = 256, layers: int = 3, correction_layers: int = 2):
         super().__init__()
-        self.input = nn.Linear(3 * KEYPOINTS + 2, width)
-        self.appearance = nn.Sequential(
-            nn.LayerNorm(appearance), nn.Linear(appearance, width, bias=False)
-        )
-        nn.init.zeros_(self.appearance[-1].weight)
-        self.layers = nn.Sequential(*(ResidualLayer(width) for _ in range(layers)))
-        self.output = nn.Linear(width, channels)
-        nn.init.zeros_(self.output.weight)
-        nn.init.zeros_(self.output.bias)
+        self.input = nn.Linear(4 * KEYPOINTS + 2, width)
+        self.layers = residual_layers(width, layers)
+        self.output = silent_linear(width, PARAMETER_CHANNELS)
+        self.skeleton = Skeleton()
+        self.feedback = nn.Linear(4 * KEYPOINTS + PARAMETER_CHANNELS, width)
+        self.correction_layers = residual_layers(width, correction_layers)
+        self.correction = silent_linear(width, PARAMETER_CHANNELS)
 
-    def forward(
-        self, keypoints: Tensor, confidence: Tensor, appearance: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, keypoints: Tensor, confidence: Tensor, depth: Tensor) -> Tensor:
         """Parameters of people.
 
         Args:
             keypoints: (*, 17, 2), -1..1 in the padded square, COCO's order.
             confidence: (*, 17), 0..1, that a keypoint is seen where it is said to be.
-            appearance: (*, A) of `Evidence`; None where there is no picture.
+            depth: (*, 17) as in `Evidence`.
 
         Returns:
-            (*, C): camera (raw scale, tx, ty) first.
+            (*, 145): camera (raw scale, tx, ty) first.
         """
+        return self.rounds(keypoints, confidence, depth)[-1]
+
+    def rounds(self, keypoints: Tensor, confidence: Tensor, depth: Tensor) -> list[Tensor]:
+        """The first guess, and what it is after each correction; as in `forward`."""
+        leading = keypoints.shape[:-2]
+        keypoints = keypoints.flatten(0, -3)
+        confidence, depth = confidence.flatten(0, -2), depth.flatten(0, -2)
         middle = keypoints.mean(-2, keepdim=True)
-        centred, extent = keypoints - middle, _extent(keypoints)
+        extent = keypoint_extent(keypoints)
+        centred = (keypoints - middle) / extent[..., None]
         middle = middle.squeeze(-2)
         # Perspective makes the place matter, though little.
-        x = torch.cat([(centred / extent[..., None]).flatten(-2), confidence, middle], -1)
-        hidden = self.input(x)
-        if appearance is not None:
-            hidden = hidden + self.appearance(appearance)
+        hidden = self.input(torch.cat([centred.flatten(-2), confidence, middle, depth], -1))
         lifted = self.output(self.layers(hidden))
-        scale = lifted[..., :1] + (extent / BODY_EXTENT).log() / math.log(SCALE_BASE)
-        return torch.cat([scale, middle + extent * lifted[..., 1:3], lifted[..., 3:]], -1)
+        guesses = [lifted]
+        for _ in range(ROUNDS):
+            lifted = lifted + self._correction(lifted, hidden, centred, confidence)
+            guesses.append(lifted)
+        zoom = (extent / BODY_EXTENT).log() / math.log(SCALE_BASE)
+        return [
+            torch.cat(
+                [guess[..., :1] + zoom, middle + extent * guess[..., 1:3], guess[..., 3:]], -1
+            ).unflatten(0, leading)
+            for guess in guesses
+        ]
 
-
-class Evidence(NamedTuple):
-    """What the backbone says of the person at each of N cells.
-
-    Attributes:
-        keypoints: (B, N, 17, 2), -1..1 in the padded square, COCO's order.
-        confidence: (B, N, 17), 0..1.
-        appearance: (B, N, A): features at the keypoints, then at the cell.
-    """
-
-    keypoints: Tensor
-    confidence: Tensor
-    appearance: Tensor
-
-
-def appearance_size(channels: Mapping[str, slice]) -> int:
-    """A, the numbers per person of `Evidence.appearance`."""
-    narrow, wide = channels["narrow"], channels["wide"]
-    return KEYPOINTS * (narrow.stop - narrow.start) + wide.stop - wide.start
-
-
-def read_evidence(
-    features: Tensor, channels: Mapping[str, slice], stride: int, cells: Tensor | None = None
-) -> Evidence:
-    """What the backbone's features say of the people at some or all cells of the maps.
-
-    Args:
-        features: (B, C, H, W).
-        channels: where in the features what is, see `MobileNetPyramid.evidence_channels`.
-        stride: of the maps over the features.
-        cells: (B, N) int64, flat numbers of cells of the maps; None for all of them.
-    """
-
-    def at_cells(flat: Tensor) -> Tensor:
-        """(B, h * w, ...) -> (B, N, ...)."""
-        if cells is None:
-            return flat
-        index = cells.view(*cells.shape, *[1] * (flat.ndim - 2))
-        return flat.gather(1, index.expand(*cells.shape, *flat.shape[2:]))
-
-    positions = at_cells(cell_keypoints(features[:, channels["keypoint_offsets"]], stride))
-    # The layers that say where keypoints are learn from 2D keypoints alone.
-    keypoints, confidence = refine_keypoints(
-        positions.detach(), features[:, channels["keypoint_heatmaps"]].detach()
-    )
-    at_keypoints = grid_sample(
-        features[:, channels["narrow"]], keypoints, padding_mode="border", align_corners=False
-    )
-    at_cell = _cell_averages(features[:, channels["wide"]], stride, cells)
-    appearance = [at_keypoints.permute(0, 2, 3, 1).flatten(2), at_cell]
-    return Evidence(keypoints, confidence, torch.cat(appearance, -1))
-
-
-def _cell_averages(features: Tensor, stride: int, cells: Tensor | None) -> Tensor:
-    """(B, N, C) averages of features (B, C, H, W) over the cells of maps, or over some of them."""
-    if cells is None:
-        return avg_pool2d(features, stride).flatten(2).transpose(1, 2)
-    width = features.shape[3]
-    corner = cells // (width // stride) * (stride * width) + cells % (width // stride) * stride
-    total = 0
-    for down, right in product(range(stride), repeat=2):
-        index = (corner + down * width + right)[:, None].expand(-1, features.shape[1], -1)
-        total = total + features.flatten(2).gather(2, index)
-    return total.transpose(1, 2) / stride**2
-
-
-def cell_keypoints(offsets: Tensor, stride: int) -> Tensor:
-    """Keypoints of the person at each cell of the maps, as the offsets alone say.
-
-    Args:
-        offsets: (B, 34, H, W) of the features, in `OFFSET_UNIT`s.
-        stride: of the maps over the features, whose cells are averaged.
-
-    Returns:
-        (B, h * w, 17, 2) x and y, -1..1 from border to border, row by row.
-    """
-    in_cells = avg_pool2d(offsets, stride) * (OFFSET_UNIT / stride)
-    return keypoint_positions(in_cells).flatten(1, 2)
-
-
-def keypoint_positions(offsets: Tensor) -> Tensor:
-    """Keypoints of the person at each cell.
-
-    Args:
-        offsets: (B, 34, h, w) from each cell to its keypoints, y then x, in cells.
-
-    Returns:
-        (B, h, w, 17, 2) x and y, -1..1 from border to border.
-    """
-    batch, _, height, width = offsets.shape
-    y, x = offsets.view(batch, KEYPOINTS, 2, height, width).permute(0, 3, 4, 1, 2).unbind(-1)
-    rows = torch.arange(height, device=offsets.device, dtype=offsets.dtype)
-    columns = torch.arange(width, device=offsets.device, dtype=offsets.dtype)
-    x = (x + columns[None, None, :, None] + 0.5) * (2 / width) - 1
-    y = (y + rows[None, :, None, None] + 0.5) * (2 / height) - 1
-    return torch.stack([x, y], -1)
-
-
-def refine_keypoints(positions: Tensor, heatmaps: Tensor) -> tuple[Tensor, Tensor]:
-    """Keypoints moved uphill to where the heatmaps see them.
-
-    Offsets say which person a keypoint belongs to, heatmaps where exactly it is. Mean shift
-    under a Gaussian window, the larger the nearer a person is, joins the two: its step is the
-    same function of the place for everybody, so that it is computed once per picture and window
-    by convolution and then looked up.
-
-    Args:
-        positions: (B, N, 17, 2), -1..1.
-        heatmaps: (B, 17, H, W), 0..1.
-
-    Returns:
-        Positions (B, N, 17, 2), and the heatmaps' values there (B, N, 17).
-    """
-    batch, people, count, _ = positions.shape
-    maps = heatmaps.flatten(0, 1)[:, None]
-    fields = [_mean_shift(avg_pool2d(maps.square(), 2**level)) for level in range(_LEVELS)]
-    # One grid per picture and keypoint, one window size per person.
-    grid = positions.transpose(1, 2).reshape(batch * count, people, 1, 2)
-    shares = _level_shares(positions, heatmaps.shape[-1]).repeat_interleave(count, 0)
-    for _ in range(_SHIFTS):
-        shift = sum(
-            grid_sample(field, grid, padding_mode="border", align_corners=False)
-            * shares[:, level, None, :, None]
-            for level, field in enumerate(fields)
+    def _correction(
+        self, lifted: Tensor, hidden: Tensor, centred: Tensor, confidence: Tensor
+    ) -> Tensor:
+        camera, rotations, betas = lifted.split(
+            [CAMERA_CHANNELS, ROTATION_CHANNELS, BETAS_CHANNELS], -1
         )
-        grid = grid + shift.permute(0, 2, 3, 1)
-    confidence = grid_sample(maps, grid, padding_mode="zeros", align_corners=False)
-    grid = grid.view(batch, count, people, 2).transpose(1, 2)
-    return grid, confidence.view(batch, count, people).transpose(1, 2)
-
-
-def _level_shares(positions: Tensor, size: int) -> Tensor:
-    """(B, levels, N): how much each level's window counts, so that windows grow with people."""
-    cells = _extent(positions).squeeze(-1) * (size / 2)
-    wanted = (_WINDOW_SHARE * cells / _WINDOW_SIGMA).clamp(min=1).log2().clamp(max=_LEVELS - 1)
-    levels = torch.arange(_LEVELS, device=positions.device, dtype=positions.dtype)
-    return (1 - (wanted[:, None] - levels[:, None]).abs()).clamp(min=0)
-
-
-def _extent(keypoints: Tensor) -> Tensor:
-    """(*, 1) root mean square distance of keypoints (*, 17, 2) from their mean."""
-    variance = (keypoints - keypoints.mean(-2, keepdim=True)).square().sum(-1).mean(-1)
-    # Clamped before the root, whose slope at zero is infinite.
-    return variance.clamp(min=_MINIMUM_EXTENT**2).sqrt()[..., None]
-
-
-def _mean_shift(maps: Tensor) -> Tensor:
-    """(M, 2, H, W) mean shift steps, in units of -1..1, of squared heatmaps (M, 1, H, W)."""
-    reach = torch.arange(-_WINDOW, _WINDOW + 1, device=maps.device, dtype=maps.dtype)
-    bell = torch.exp(-reach.square() / (2 * _WINDOW_SIGMA**2))
-    lever, none = bell * reach, torch.zeros_like(bell)
-    # The window is a product of two: first down the columns, then along the rows.
-    down = conv2d(maps, torch.stack([bell, lever])[:, None, :, None], padding=(_WINDOW, 0))
-    along = torch.stack([bell, none, lever, none, none, bell]).view(3, 2, 1, -1)
-    mass, x, y = conv2d(down, along, padding=(0, _WINDOW)).split(1, 1)
-    height, width = maps.shape[-2:]
-    # Where nothing is seen nearby, nothing moves.
-    return torch.cat([x * (2 / width), y * (2 / height)], 1) / (mass + _LEAST_MASS)
+        log_scale = camera[:, :1] * math.log(SCALE_BASE)
+        scale = log_scale.clamp(-_LOG_SCALE_LIMIT, _LOG_SCALE_LIMIT).exp() / BODY_EXTENT
+        points = self.skeleton(rotations, betas)[..., :2]
+        seen = scale[..., None] * points + camera[:, None, 1:]
+        missed = (centred - seen).clamp(-_FARTHEST, _FARTHEST)
+        believed = missed * confidence[..., None]
+        told = torch.cat([missed.flatten(1), believed.flatten(1), lifted], 1)
+        return self.correction(self.correction_layers(hidden + self.feedback(told)))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad
 
-from romp_core.network.lifting import OFFSET_UNIT
+from romp_core.network.evidence import OFFSET_UNIT
 
 # Output channels, stride and number of blocks of each stage; all but the first expand six times.
 STAGES = ((24, 1, 1), (40, 2, 2), (48, 2, 3), (96, 2, 4), (144, 1, 3), (240, 2, 3), (480, 1, 1))

@@ -8,10 +8,18 @@ import torch
 from torch import Tensor, nn
 
 from romp_core.errors import ConfigError
+from romp_core.network.evidence import Evidence, read_evidence
 from romp_core.network.heads import append_coordinates, make_head
 from romp_core.network.hrnet import HRNet
-from romp_core.network.lifting import KeypointLifting, appearance_size, read_evidence
+from romp_core.network.lifting import KeypointLifting
 from romp_core.network.mobilenet import MobileNetPyramid
+from romp_core.network.parameters import (
+    CAMERA_CHANNELS,
+    PARAMETER_CHANNELS,
+    ROTATION_CHANNELS,
+    SMPL_CHANNELS,
+)
+from romp_core.network.refinement import KeypointRefinement
 from romp_core.network.resnet import resnet18, resnet50
 
 BACKBONES: dict[str, Callable[[], nn.Module]] = {
@@ -22,12 +30,6 @@ BACKBONES: dict[str, Callable[[], nn.Module]] = {
 }
 """Backbones by name. Each has `out_channels`, `pixel_mean` and `pixel_std` and returns
 features of a quarter of the input's size."""
-
-CAMERA_CHANNELS = 3  # s, tx, ty
-ROTATION_CHANNELS = 22 * 6  # global orient and 21 body joints, 6D each
-BETAS_CHANNELS = 10
-SMPL_CHANNELS = ROTATION_CHANNELS + BETAS_CHANNELS
-PARAMETER_CHANNELS = CAMERA_CHANNELS + SMPL_CHANNELS
 
 SIZE_MULTIPLE = 64
 
@@ -59,8 +61,8 @@ class NetworkConfig:
         shared_head: one head for all maps instead of three (the paper's ablation "SH").
         center_sigmoid: squash the center map into 0..1, which trains more steadily; the
             published networks leave it linear.
-        lifting: parameters come from the backbone's own 2D keypoints and what the picture looks
-            like around them, instead of from convolutions over the map; `mobilenet` only.
+        lifting: parameters come from the backbone's own 2D keypoints instead of from convolutions
+            over the map; `mobilenet` only.
         head_channels: width of the heads (the paper's: 64).
     """
 
@@ -123,10 +125,10 @@ class RompNetwork(nn.Module):
         else:  # the published names: SMPL parameters, center, camera
             heads = {"1": head(SMPL_CHANNELS), "2": head(1), "3": head(CAMERA_CHANNELS)}
         self.final_layers = nn.ModuleDict(heads)
-        self.lifting = None
+        self.refinement = self.lifting = None
         if config.lifting:
-            appearance = appearance_size(self.backbone.evidence_channels)
-            self.lifting = KeypointLifting(PARAMETER_CHANNELS, appearance)
+            self.refinement = KeypointRefinement(self.backbone.evidence_channels)
+            self.lifting = KeypointLifting()
         for name in ("pixel_mean", "pixel_std"):
             values = torch.tensor(getattr(self.backbone, name)).view(1, 3, 1, 1)
             self.register_buffer(name, values, persistent=False)
@@ -187,10 +189,12 @@ class RompNetwork(nn.Module):
         Returns:
             (B, N, 145).
         """
+        return self.lifting(*self.refinement(features, self.evidence(features, cells)))
+
+    def evidence(self, features: Tensor, cells: Tensor | None = None) -> Evidence:
+        """Where the people at cells have their keypoints, before the refinement; see above."""
         stride = self.config.map_stride // self.feature_stride
-        return self.lifting(
-            *read_evidence(features, self.backbone.evidence_channels, stride, cells)
-        )
+        return read_evidence(features, self.backbone.evidence_channels, stride, cells)
 
     def _squash(self, center: Tensor) -> Tensor:
         return center.sigmoid() if self.config.center_sigmoid else center

@@ -1,15 +1,18 @@
 """Losses of a backbone's 2D evidence: keypoint heatmaps, and offsets from cells to keypoints."""
 
+import torch
 from torch import Tensor
 
 from romp_core.body.joints import JOINT_SETS, JOINTS_71
 from romp_core.center_map import encode
 from romp_core.network import RompNetwork
-from romp_core.network.lifting import cell_keypoints
+from romp_core.network.evidence import cell_keypoints
 from romp_core.training.batch import Batch, to_cells
 from romp_core.training.losses import center_focal_loss, keypoints_loss
 
 COCO = [JOINTS_71.index(name) for name in JOINT_SETS["coco17"]]
+_EXTENT_SHARE, _SMALLEST_EXTENT = 0.25, 0.02  # of a box's diagonal; of the half side
+_HIPS, _SMALLEST_SPREAD_M = slice(11, 13), 0.05  # COCO's order
 _SMALLEST_RADIUS, _RADIUS_SHARE = 2.0, 0.04  # cells, and of the person's box's diagonal
 
 
@@ -41,6 +44,51 @@ def heatmaps_loss(batch: Batch, network: RompNetwork, features: Tensor) -> tuple
         heatmaps.flatten(0, 1), target.flatten(0, 1), judged.flatten(0, 1)
     )
     return loss.view(-1, count).sum(1), peaks.view(-1, count).sum(1)
+
+
+def refined_loss(batch: Batch, network: RompNetwork, features: Tensor, cells: Tensor) -> Tensor:
+    """How far refined keypoints are from the true ones, how wrongly they are believed, and
+    how wrong their depth is.
+
+    Of a keypoint that is off by a share e of the person's extent, 0.75 exp(-e / 0.18) is to be
+    believed: what `training.lifting` assumes. Mean over the rounds.
+
+    Args:
+        batch: B pictures with N people.
+        network: a network with `lifting`.
+        features: (B, C, h, w) float32, its features.
+        cells: (B, N) flat numbers of the cells that answer.
+
+    Returns:
+        (K,) of the valid people, in units of their extents.
+    """
+    evidence = network.evidence(features, cells)
+    truth = batch.keypoints[batch.valid][:, COCO]
+    labeled = batch.labeled[batch.valid][:, COCO]
+    extent = (batch.diagonals[batch.valid] * _EXTENT_SHARE).clamp(min=_SMALLEST_EXTENT)
+    known = batch.has_joints[batch.valid][:, COCO].all(1)
+    true_depth = relative_depth(batch.joints[batch.valid][:, COCO])
+    costs = []
+    for refined in network.refinement.rounds(features, evidence):
+        keypoints, confidence, depth = (values[batch.valid] for values in refined)
+        error = (keypoints - truth).detach().norm(dim=-1) / extent[:, None]
+        believed = (confidence - believable(error)).square()
+        belief = (believed * labeled).sum(1) / labeled.sum(1).clamp(min=1)
+        wrong_depth = ((depth - true_depth).square() * known[:, None]).mean(1)
+        costs.append(keypoints_loss(keypoints, truth, labeled, extent) + belief + wrong_depth)
+    return torch.stack(costs).mean(0)
+
+
+def relative_depth(points: Tensor) -> Tensor:
+    """`Evidence.depth` (K, 17) of COCO's keypoints in 3D, (K, 17, 3) in the optical frame."""
+    spread = (points - points.mean(1, keepdim=True)).square().sum(-1).mean(1, keepdim=True)
+    hips = points[:, _HIPS, 2].mean(1, keepdim=True)
+    return (points[..., 2] - hips) / spread.sqrt().clamp(min=_SMALLEST_SPREAD_M)
+
+
+def believable(error: Tensor) -> Tensor:
+    """Confidence that a keypoint deserves whose error is such a share of the person's extent."""
+    return 0.75 * (-error / 0.18).exp()
 
 
 def offsets_loss(

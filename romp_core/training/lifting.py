@@ -18,13 +18,15 @@ from romp_core.errors import ConfigError
 from romp_core.geometry.rotations import axis_angle_to_matrix
 from romp_core.mesh_parameters import MeshDecoder
 from romp_core.network import RompNetwork
-from romp_core.network.lifting import KEYPOINTS
+from romp_core.network.evidence import KEYPOINTS
 from romp_core.training import losses
 from romp_core.training.config import TrainingConfig
+from romp_core.training.evidence import believable, relative_depth
 from romp_core.training.finite import FiniteLossModule
 from romp_core.training.schedule import make_optimizer
 
 FIRST_LEG_KEYPOINT = 13  # knees and ankles come last in COCO's order
+_DEPTH_SPREAD, _DEPTH_NOISE = 0.5, (0.05, 1.0)  # in units of `Evidence.depth`
 _POOL = 40_000
 """Poses drawn once; cameras, shapes and noise are new for every person."""
 
@@ -163,6 +165,7 @@ class LiftingTraining(FiniteLossModule):
         self.network = network
         self.decoder = MeshDecoder(body, root_align=config.root_align)
         self._coco = body.joint_indices(JOINT_SETS["coco17"])
+        network.lifting.skeleton.measure(body)
 
     def losses(self, batch: PosedPeople) -> dict[str, Tensor]:
         """Unweighted losses by name."""
@@ -176,15 +179,24 @@ class LiftingTraining(FiniteLossModule):
             placed = joints - joints[:, :1] + batch.place[:, None]
             pixels = batch.focal[:, None, None] * placed[..., :2] / placed[..., 2:].clamp(min=0.2)
         keypoints, confidence = spoil_keypoints(pixels[:, self._coco])
-        params = self.network.lifting(keypoints, confidence)
-        bodies = self.decoder(params, with_vertices=False)
+        depth = spoil_depth(relative_depth(placed[:, self._coco]))
+        guesses = self.network.lifting.rounds(keypoints, confidence, depth)
+        # Every guess counts alike: the later ones have only what the first one gives them.
+        bodies = self.decoder(torch.cat(guesses), with_vertices=False)
+
+        def true(values: Tensor) -> Tensor:
+            return values.repeat(len(guesses), *[1] * (values.ndim - 1))
+
+        joints, pixels = true(joints), true(pixels)
         known = torch.ones_like(joints[..., 0], dtype=torch.bool)
         root = torch.zeros(joints.shape[1], dtype=torch.bool, device=joints.device)
         root[self.decoder.root_joint_indices] = True
         extent = (pixels - pixels.mean(1, keepdim=True)).square().sum(-1).mean(-1).sqrt()
         return {
-            "pose": losses.rotation_loss(bodies.rotations[:, :22], batch.rotations[:, :22]).mean(),
-            "betas": losses.betas_loss(bodies.betas, batch.betas).mean(),
+            "pose": losses.rotation_loss(
+                bodies.rotations[:, :22], true(batch.rotations[:, :22])
+            ).mean(),
+            "betas": losses.betas_loss(bodies.betas, true(batch.betas)).mean(),
             "joints": losses.joints_loss(bodies.joints, joints, known, root).mean(),
             "aligned_joints": losses.aligned_joints_loss(bodies.joints, joints, known).mean(),
             "keypoints": losses.keypoints_loss(
@@ -230,6 +242,18 @@ def spoil_keypoints(keypoints: Tensor) -> tuple[Tensor, Tensor]:
     level = (person + 0.6 * torch.randn(count, KEYPOINTS, device=device)).exp()
     level = torch.where(hidden | outside, 2 * level + 0.1, level).clamp(max=1)
     noise = level[..., None] * extent[:, None, None] * torch.randn_like(keypoints)
-    seen = 0.75 * (-level / 0.18).exp() * (0.6 + 0.7 * random(count, KEYPOINTS))
+    seen = believable(level) * (0.6 + 0.7 * random(count, KEYPOINTS))
     confidence = torch.where(outside, 0.1 * random(count, KEYPOINTS), seen)
     return keypoints + noise, confidence.clamp(max=1)
+
+
+def spoil_depth(depth: Tensor) -> Tensor:
+    """Depth (K, 17) as layers see it that learnt least squares: the less they know, the flatter.
+
+    For one person in ten nothing is known.
+    """
+    count = len(depth)
+    noise = torch.empty(count, 1, device=depth.device).uniform_(*_DEPTH_NOISE)
+    known = torch.rand(count, 1, device=depth.device) > 0.1
+    share = _DEPTH_SPREAD**2 / (_DEPTH_SPREAD**2 + noise**2) * known
+    return share * (depth + noise * torch.randn_like(depth))

@@ -31,6 +31,7 @@ class LossWeights:
         heatmaps: focal loss of the backbone's keypoint heatmaps; networks with `lifting` only,
             as the next. The paper has neither.
         offsets: 2D keypoints by the backbone's offsets.
+        refined: 2D keypoints after their refinement, and how sure it is of them.
     """
 
     center: float = 160.0
@@ -42,6 +43,7 @@ class LossWeights:
     prior: float = 1.6
     heatmaps: float = 0.0
     offsets: float = 0.0
+    refined: float = 0.0
 
 
 def center_focal_loss(

@@ -14,7 +14,7 @@ from romp_core.network import Maps, RompNetwork
 from romp_core.training import losses
 from romp_core.training.batch import Batch
 from romp_core.training.config import TrainingConfig
-from romp_core.training.evidence import heatmaps_loss, offsets_loss
+from romp_core.training.evidence import heatmaps_loss, offsets_loss, refined_loss
 from romp_core.training.finite import FiniteLossModule
 from romp_core.training.schedule import make_optimizer
 from romp_core.training.targets import answering_cells, center_targets
@@ -78,6 +78,9 @@ class RompTraining(FiniteLossModule):
         labeled = batch.labeled[batch.valid].any(-1)
         offsets = offsets_loss(batch, self.network, features, cells, _scales(batch))
         result["offsets"] = _mean(offsets * labeled, labeled)
+        if self.loss_weights["refined"]:
+            refined = refined_loss(batch, self.network, features, cells)
+            result["refined"] = _mean(refined * labeled, labeled)
         if not any(self.loss_weights[name] for name in _BODY_LOSSES):
             return result
         params = self.network.lifted_params(features, cells)[batch.valid]

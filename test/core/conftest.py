@@ -37,6 +37,12 @@ def small_body(small_body_data) -> BodyModel:
 
 
 @pytest.fixture(scope="session")
+def open_body() -> BodyModel:
+    """The layer of the body that comes with the package."""
+    return BodyModel.load("open")
+
+
+@pytest.fixture(scope="session")
 def light_network() -> RompNetwork:
     """The light network at input size 256."""
     return make_network(NetworkConfig("resnet18", input_size=256))

@@ -1,5 +1,7 @@
 """Losses of the backbone's 2D evidence, on pictures whose people are known."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -7,9 +9,16 @@ import torch
 from romp_core.body.joints import JOINT_SETS, JOINTS_71
 from romp_core.data.sample import OCCLUDED, VISIBLE, Sample
 from romp_core.network import NetworkConfig, RompNetwork, build_network
-from romp_core.network.lifting import OFFSET_UNIT
+from romp_core.network.evidence import OFFSET_UNIT, Evidence
 from romp_core.training.batch import Batch, collate
-from romp_core.training.evidence import COCO, heatmaps_loss, offsets_loss
+from romp_core.training.evidence import (
+    COCO,
+    believable,
+    heatmaps_loss,
+    offsets_loss,
+    refined_loss,
+    relative_depth,
+)
 
 SIZE, FEATURES = 64, 16
 NOSE, WRIST = JOINTS_71.index("nose"), JOINTS_71.index("left_wrist")
@@ -106,3 +115,89 @@ def test_gradients_reach_heatmaps_and_offsets_alone(network):
 
     check("keypoint_heatmaps", lambda x: heatmaps_loss(batch, network, x)[0])
     check("keypoint_offsets", lambda x: offsets_loss(batch, network, x, cell, scale))
+
+
+CELL = torch.tensor([[26]])
+
+
+def some_features(network: RompNetwork) -> torch.Tensor:
+    torch.manual_seed(0)
+    return torch.rand(1, network.backbone.out_channels + 2, FEATURES, FEATURES)
+
+
+def test_refinement_that_learnt_nothing_changes_nothing(network):
+    features = some_features(network)
+    evidence = network.evidence(features, CELL)
+    refined = network.refinement(features, evidence)
+    torch.testing.assert_close(refined.keypoints, evidence.keypoints)
+    torch.testing.assert_close(refined.confidence, evidence.confidence.clamp(1e-3, 1 - 1e-3))
+
+
+def test_refined_keypoints_are_measured_in_peoples_extents(network, monkeypatch):
+    batch, features = make_batch(), some_features(network)
+    truth = batch.keypoints[:, :, COCO]
+    sure = torch.full(truth.shape[:-1], 0.75)
+    perfect = Evidence(truth, sure, relative_depth(batch.joints[0][:, COCO])[None])
+
+    def loss(found: Evidence) -> float:
+        monkeypatch.setattr(network.refinement, "rounds", lambda *_: [perfect, found])
+        return refined_loss(batch, network, features, CELL).item()
+
+    assert loss(perfect) == pytest.approx(0, abs=1e-6)
+    extent = 0.25 * batch.diagonals[0, 0]
+    wrong = truth.clone()
+    wrong[0, 0, WRIST_CHANNEL, 0] += 0.18 * extent  # one of two labeled keypoints, in one round
+    knowing = perfect.confidence.clone()
+    knowing[0, 0, WRIST_CHANNEL] = believable(torch.tensor(0.18))
+    assert loss(perfect._replace(keypoints=wrong, confidence=knowing)) == pytest.approx(
+        0.18 / 4, rel=1e-4
+    )
+    too_sure = (0.75 - believable(torch.tensor(0.18)).item()) ** 2 / 4
+    assert loss(perfect._replace(keypoints=wrong)) == pytest.approx(0.18 / 4 + too_sure, rel=1e-4)
+
+
+def test_depth_counts_where_it_is_known(network, monkeypatch):
+    batch, features = make_batch(), some_features(network)
+    evidence = network.evidence(features, CELL)
+
+    def loss(depth: torch.Tensor) -> float:
+        rounds = [evidence._replace(depth=depth)]
+        monkeypatch.setattr(network.refinement, "rounds", lambda *_: rounds)
+        return refined_loss(batch, network, features, CELL).item()
+
+    off = torch.full((1, 1, 17), 0.5)
+    assert loss(off) == loss(0 * off)
+    batch.joints = torch.randn(1, 1, 71, 3)
+    batch.has_joints = torch.ones_like(batch.has_joints)
+    true = relative_depth(batch.joints[0][:, COCO])[None]
+    assert loss(true + off) == pytest.approx(loss(true) + 0.25, rel=1e-4)
+
+
+def test_depth_is_the_same_for_children():
+    points = torch.randn(3, 17, 3)
+    depth = relative_depth(points)
+    torch.testing.assert_close(relative_depth(0.5 * points + 3), depth)
+    torch.testing.assert_close(depth[:, 11:13].mean(1), torch.zeros(3), atol=1e-6, rtol=0)
+
+
+def test_refinement_learns_from_what_it_looks_at(network):
+    network = copy.deepcopy(network).double()
+    torch.nn.init.normal_(network.refinement.output.weight, std=0.1)
+    batch, features = make_batch(), some_features(network).double()
+    channels = network.backbone.evidence_channels["wide"]
+
+    def loss(part: torch.Tensor) -> torch.Tensor:
+        whole = features.clone()
+        whole[:, channels] = part
+        # Where later rounds look follows from the first, and is given to them.
+        first = network.refinement.rounds(whole, network.evidence(whole, CELL))[0]
+        return sum(values.square().sum() for values in first)
+
+    part = features[:, channels].requires_grad_()
+    assert torch.autograd.gradcheck(loss, part, atol=1e-4, fast_mode=True)
+    cost = refined_loss(batch, network, features.requires_grad_(), CELL).sum()
+    cost.backward()
+    touched = features.grad.abs().sum((0, 2, 3)) > 0
+    offsets = network.backbone.evidence_channels["keypoint_offsets"]
+    assert touched[channels].all()
+    assert not touched[offsets].any()

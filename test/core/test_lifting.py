@@ -6,21 +6,25 @@ import pytest
 import torch
 
 from romp_core.errors import ConfigError
+from romp_core.geometry.rotations import axis_angle_to_matrix, matrix_to_rotation_6d
 from romp_core.network import NetworkConfig, RompNetwork, build_network
-from romp_core.network.lifting import (
+from romp_core.network.evidence import (
     OFFSET_UNIT,
-    KeypointLifting,
     cell_keypoints,
     keypoint_positions,
     refine_keypoints,
 )
+from romp_core.network.lifting import KeypointLifting
+from romp_core.network.skeleton import Skeleton
 
 
 @pytest.fixture
-def lifting() -> KeypointLifting:
+def lifting(open_body) -> KeypointLifting:
     torch.manual_seed(0)
-    layers = KeypointLifting(145, 8, width=32)
-    torch.nn.init.normal_(layers.output.weight, std=0.1)
+    layers = KeypointLifting(width=32)
+    layers.skeleton.measure(open_body)
+    for layer in (layers.output, layers.correction):
+        torch.nn.init.normal_(layer.weight, std=0.1)
     return layers
 
 
@@ -28,7 +32,7 @@ def test_size_goes_into_the_camera_alone(lifting):
     keypoints, seen = torch.randn(5, 17, 2) * 0.1, torch.rand(5, 17)
     middle = keypoints.mean(1, keepdim=True)
     near = middle + 2 * (keypoints - middle)
-    small, large = lifting(keypoints, seen), lifting(near, seen)
+    small, large = lifting(keypoints, seen, 0 * seen), lifting(near, seen, 0 * seen)
     torch.testing.assert_close(large[:, 3:], small[:, 3:], atol=1e-5, rtol=1e-4)
     ratio = math.log(2) / math.log(1.1)
     torch.testing.assert_close(large[:, 0], small[:, 0] + ratio, atol=1e-3, rtol=0)
@@ -38,7 +42,7 @@ def test_size_goes_into_the_camera_alone(lifting):
 
 def test_coinciding_keypoints_stay_finite(lifting):
     keypoints = torch.zeros(2, 17, 2, requires_grad=True)
-    lifting(keypoints, torch.ones(2, 17)).sum().backward()
+    lifting(keypoints, torch.ones(2, 17), torch.zeros(2, 17)).sum().backward()
     assert keypoints.grad.isfinite().all()
 
 
@@ -68,12 +72,49 @@ def test_keypoints_move_uphill_and_stay_where_nothing_is_seen():
     assert confidence[0, 0, 5] == 0
 
 
-def test_what_a_picture_looks_like_is_heard_once_learnt(lifting):
-    keypoints, seen = torch.randn(5, 17, 2), torch.rand(5, 17)
-    one, other = torch.randn(2, 5, 8)
-    torch.testing.assert_close(lifting(keypoints, seen, one), lifting(keypoints, seen))
-    torch.nn.init.normal_(lifting.appearance[-1].weight)
-    assert (lifting(keypoints, seen, one) - lifting(keypoints, seen, other)).abs().min() > 0
+def test_corrections_start_from_the_guess_before(lifting):
+    keypoints, seen = torch.randn(2, 5, 17, 2), torch.rand(2, 5, 17)
+    guesses = lifting.rounds(keypoints, seen, 0 * seen)
+    assert all(guess.shape == (2, 5, 145) for guess in guesses)
+    torch.testing.assert_close(guesses[-1], lifting(keypoints, seen, 0 * seen), atol=0, rtol=0)
+    assert (guesses[1] - guesses[0]).abs().max() > 0.1
+    torch.nn.init.zeros_(lifting.correction.weight)
+    unchanged = lifting.rounds(keypoints, seen, 0 * seen)
+    for guess in unchanged:
+        torch.testing.assert_close(guess, guesses[0])
+
+
+def test_corrections_are_told_where_the_guess_misses_the_keypoints(lifting, open_body):
+    """In units of the person's extent, all of it and as far as keypoints are believed."""
+    told = []
+    lifting.feedback.register_forward_pre_hook(lambda _, inputs: told.append(inputs[0]))
+    torch.manual_seed(1)
+    keypoints, seen = torch.randn(3, 17, 2), torch.full((3, 17), 0.5)
+    centred = keypoints - keypoints.mean(1, keepdim=True)
+    extent = centred.square().sum(-1).mean(-1).sqrt()
+    first = lifting.rounds(keypoints, seen, 0 * seen)[0]
+    expected = keypoints - (
+        1.1 ** first[:, :1, None] * lifting.skeleton(first[:, 3:135], first[:, 135:])[..., :2]
+        + first[:, None, 1:3]
+    )
+    expected = (expected / extent[:, None, None]).clamp(-3, 3).flatten(1)
+    torch.testing.assert_close(told[0][:, :34], expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(told[0][:, 34:68], 0.5 * expected, atol=1e-4, rtol=1e-4)
+
+
+def test_the_skeleton_is_the_bodys(open_body):
+    """The open body's hips move against the pelvis by a few millimetres, nothing else does."""
+    skeleton = Skeleton()
+    skeleton.measure(open_body)
+    torch.manual_seed(0)
+    pose, betas = 0.35 * torch.randn(20, 72), torch.randn(20, 10)
+    pose[:, 66:] = 0  # hands
+    rotations = axis_angle_to_matrix(pose.view(-1, 24, 3))
+    joints = open_body(rotations, betas, with_vertices=False).joints
+    expected = joints[:, open_body.joint_indices("coco17")]
+    expected = expected - expected[:, 11:13].mean(1, keepdim=True)
+    found = skeleton(matrix_to_rotation_6d(rotations[:, :22]).flatten(1), betas)
+    torch.testing.assert_close(found, expected, atol=0.01, rtol=0)
 
 
 @pytest.fixture
@@ -81,7 +122,7 @@ def network() -> RompNetwork:
     torch.manual_seed(0)
     network = build_network(NetworkConfig("mobilenet", lifting=True))
     torch.nn.init.normal_(network.lifting.output.weight, std=0.1)
-    torch.nn.init.normal_(network.lifting.appearance[-1].weight, std=0.1)
+    torch.nn.init.normal_(network.lifting.correction.weight, std=0.1)
     return network
 
 

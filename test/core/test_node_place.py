@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from place_factory import depth_of, standing_people
 
-from romp_core import BodyModel
 from romp_core.errors import ImageError
 from romp_core.geometry.cameras import intrinsics_from_fov
 from romp_core.geometry.lens import CameraModel
@@ -214,11 +213,6 @@ def test_damaged_depth_is_refused(changes, reason):
 SIZE = (240, 320)
 CAMERA = CameraModel(intrinsics_from_fov(*SIZE))
 BOTH = np.array([[-0.7, 0.0, 3.0], [0.8, 0.0, 4.0]])
-
-
-@pytest.fixture(scope="module")
-def open_body():
-    return BodyModel.load("open")
 
 
 def moment(seconds: float, depth: DepthImage | None = None) -> Moment:

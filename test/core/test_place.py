@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from place_factory import standing_people, weak_perspective_pixels
 
-from romp_core import BodyModel, Romp
+from romp_core import Romp
 from romp_core.errors import ConfigError
 from romp_core.geometry.cameras import intrinsics_from_fov
 from romp_core.geometry.lens import CameraModel
@@ -26,11 +26,6 @@ LENSES = {
     ),
     "equidistant": CameraModel(K, "equidistant", (-0.01, 0.02, -0.01, 0.002)),
 }
-
-
-@pytest.fixture(scope="module")
-def open_body():
-    return BodyModel.load("open")
 
 
 # Lenses

@@ -7,7 +7,7 @@ import pytest
 import torch
 from place_factory import depth_of, seen_by_network, standing_people, through_a_sensor
 
-from romp_core import BodyModel, People
+from romp_core import People
 from romp_core.errors import ImageError
 from romp_core.geometry.cameras import intrinsics_from_fov
 from romp_core.geometry.lens import CameraModel
@@ -16,11 +16,6 @@ from romp_core.place.depth import DepthImage, place_by_depth
 SIZE = (480, 640)
 CAMERA = CameraModel(intrinsics_from_fov(*SIZE, 70))
 WALL = 1.0  # metres behind people
-
-
-@pytest.fixture(scope="module")
-def open_body():
-    return BodyModel.load("open")
 
 
 def people_at(body, distance: float, seed: int = 0, stature: float = 0.0) -> People:
