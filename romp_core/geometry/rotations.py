@@ -31,6 +31,7 @@ def axis_angle_to_matrix(axis_angle: Tensor) -> Tensor:
 
 
 @cache
+@torch.inference_mode(False)  # what is kept must also serve where gradients are wanted
 def _matrix_of_products(dtype: torch.dtype, device: torch.device) -> Tensor:
     """(16, 9): what products of a unit quaternion's x, y, z, w add to its rotation matrix."""
     table = torch.zeros(4, 4, 3, 3, dtype=torch.float64)

@@ -47,17 +47,18 @@ class KeypointRefinement(nn.Module):
 
     def rounds(self, features: Tensor, evidence: Evidence) -> list[Evidence]:
         """The evidence after each round."""
-        looked_at = torch.cat([features[:, part] for part in self._slices], 1)
         results = []
         for _ in range(ROUNDS):
-            evidence = self._round(looked_at, evidence)
+            evidence = self._round(features, evidence)
             results.append(evidence)
         return results
 
-    def _round(self, looked_at: Tensor, evidence: Evidence) -> Evidence:
+    def _round(self, features: Tensor, evidence: Evidence) -> Evidence:
         # Where a round looks is given to it; only how it looks is learnt.
         keypoints = evidence.keypoints.detach()
-        seen = grid_sample(looked_at, keypoints, padding_mode="zeros", align_corners=False)
+        # All channels at few places: choosing some first would copy whole maps.
+        seen = grid_sample(features, keypoints, padding_mode="zeros", align_corners=False)
+        seen = torch.cat([seen[:, part] for part in self._slices], 1)
         embedded = self.embedding(seen.permute(0, 2, 3, 1)).flatten(2)
         extent = keypoint_extent(keypoints)[..., None]
         centred = (keypoints - keypoints.mean(-2, keepdim=True)) / extent

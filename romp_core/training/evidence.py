@@ -108,8 +108,6 @@ def offsets_loss(
     """
     offsets = features[:, network.backbone.evidence_channels["keypoint_offsets"]]
     stride = network.config.map_stride // network.feature_stride
-    positions = cell_keypoints(offsets, stride)
-    index = cells[..., None, None].expand(-1, -1, *positions.shape[2:])
-    predicted = positions.gather(1, index)[batch.valid]
+    predicted = cell_keypoints(offsets, stride, cells)[batch.valid]
     labeled = batch.labeled[batch.valid][:, COCO]
     return keypoints_loss(predicted, batch.keypoints[batch.valid][:, COCO], labeled, scale)

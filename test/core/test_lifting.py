@@ -11,7 +11,6 @@ from romp_core.network import NetworkConfig, RompNetwork, build_network
 from romp_core.network.evidence import (
     OFFSET_UNIT,
     cell_keypoints,
-    keypoint_positions,
     refine_keypoints,
 )
 from romp_core.network.lifting import KeypointLifting
@@ -48,14 +47,14 @@ def test_coinciding_keypoints_stay_finite(lifting):
 
 def test_offsets_point_from_cells_to_keypoints():
     offsets = torch.zeros(1, 34, 4, 8)
-    offsets[0, 2] = -1.0  # second keypoint: y, in cells
-    offsets[0, 3] = 2.0  # x
-    positions = keypoint_positions(offsets)
-    assert positions.shape == (1, 4, 8, 17, 2)
+    offsets[0, 2] = -1.0 / OFFSET_UNIT  # second keypoint: y, in cells
+    offsets[0, 3] = 2.0 / OFFSET_UNIT  # x
+    positions = cell_keypoints(offsets, 1, torch.tensor([[8 + 3, 0]]))
+    assert positions.shape == (1, 2, 17, 2)
     own = torch.tensor([(3 + 0.5) / 4 - 1, (1 + 0.5) / 2 - 1])
-    torch.testing.assert_close(positions[0, 1, 3, 0], own)
+    torch.testing.assert_close(positions[0, 0, 0], own)
     moved = own + torch.tensor([2 * 2 / 8, -1 * 2 / 4])
-    torch.testing.assert_close(positions[0, 1, 3, 1], moved)
+    torch.testing.assert_close(positions[0, 0, 1], moved)
 
 
 def test_keypoints_move_uphill_and_stay_where_nothing_is_seen():
@@ -148,7 +147,7 @@ def test_parameters_at_cells_are_those_of_the_map(network):
 def test_cells_average_the_offsets_they_cover():
     offsets = torch.zeros(1, 34, 4, 4)
     offsets[0, 3, :2, :2] = torch.tensor([[1.0, 2.0], [3.0, 6.0]])  # x of the second keypoint
-    positions = cell_keypoints(offsets, 2)[0].unflatten(0, (2, 2))
+    positions = cell_keypoints(offsets, 2, torch.arange(4)[None])[0].unflatten(0, (2, 2))
     middle_of_cell = -0.5
     moved = middle_of_cell + 3.0 * OFFSET_UNIT * 2 / 4
     torch.testing.assert_close(positions[0, 0, 1], torch.tensor([moved, middle_of_cell]))
