@@ -73,10 +73,10 @@ def solve_translation(points: np.ndarray, rays: np.ndarray, weights: np.ndarray)
     known = np.isfinite(rays).all(-1)
     rays = np.where(known[..., None], rays, 0)
     weights = np.where(known, weights, 0)
-    share = (weights / np.maximum(weights.sum(-1, keepdims=True), _EPSILON))[..., None]
+    share = (weights / np.maximum(weights.sum(-1, keepdims=True), _EPSILON))[:, None]
 
     def mean(values: np.ndarray) -> np.ndarray:
-        return (share * values).sum(-2)
+        return (share @ values)[:, 0]
 
     depth = points[..., 2:]
     ray_mean, point_mean, depth_mean = mean(rays), mean(points[..., :2]), mean(depth)
@@ -97,6 +97,6 @@ def _weak_perspective_fit(points: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     """(K, N, 2) pixels s * (X, Y) + (tx, ty) that come nearest to given ones."""
     flat = points[..., :2] - points[..., :2].mean(-2, keepdims=True)
     middle = pixels.mean(-2, keepdims=True)
-    extent = np.maximum((flat**2).sum((-1, -2)), _EPSILON)
-    scale = (flat * (pixels - middle)).sum((-1, -2)) / extent
+    extent = np.maximum(np.einsum("knc,knc->k", flat, flat), _EPSILON)
+    scale = np.einsum("knc,knc->k", flat, pixels - middle) / extent
     return scale[:, None, None] * flat + middle
