@@ -51,7 +51,7 @@ def read_evidence(
     offsets = features[:, channels["keypoint_offsets"]].detach()
     if cells is None:
         height, width = (side // stride for side in offsets.shape[2:])
-        cells = torch.arange(height * width, device=offsets.device).expand(len(offsets), -1)
+        cells = torch.arange(height * width, device=offsets.device).expand(offsets.shape[0], -1)
     positions = cell_keypoints(offsets, stride, cells)
     # The layers that say where keypoints are learn from 2D keypoints alone.
     heatmaps = features[:, channels["keypoint_heatmaps"]].detach()
@@ -102,7 +102,7 @@ def refine_keypoints(positions: Tensor, heatmaps: Tensor) -> tuple[Tensor, Tenso
         Positions (B, N, 17, 2), and the heatmaps' values there (B, N, 17).
     """
     batch, people, count, _ = positions.shape
-    maps = heatmaps.flatten(0, 1)
+    maps = heatmaps.flatten(0, 1)[:, None]
     squares = [maps.square()]
     for _ in range(1, _LEVELS):
         squares.append(avg_pool2d(squares[-1], 2))
@@ -117,7 +117,7 @@ def refine_keypoints(positions: Tensor, heatmaps: Tensor) -> tuple[Tensor, Tenso
             for level, field in enumerate(fields)
         )
         grid = grid + shift.permute(0, 2, 3, 1)
-    confidence = grid_sample(maps[:, None], grid, padding_mode="zeros", align_corners=False)
+    confidence = grid_sample(maps, grid, padding_mode="zeros", align_corners=False)
     grid = grid.view(batch, count, people, 2).transpose(1, 2)
     return grid, confidence.view(batch, count, people).transpose(1, 2)
 
@@ -138,7 +138,7 @@ def keypoint_extent(keypoints: Tensor) -> Tensor:
 
 
 def _mean_shift(maps: Tensor) -> Tensor:
-    """(M, 2, H, W) mean shift steps, in units of -1..1, of squared heatmaps (M, H, W)."""
+    """(M, 2, H, W) mean shift steps, in units of -1..1, of squared heatmaps (M, 1, H, W)."""
     height, width = maps.shape[-2:]
     bell_along, lever_along = _windows(width, maps.dtype, maps.device)
     bell_down, lever_down = _windows(height, maps.dtype, maps.device)
@@ -148,7 +148,7 @@ def _mean_shift(maps: Tensor) -> Tensor:
     mass, x = (bell_down @ along).split(width, -1)
     y = lever_down @ along[..., :width]
     # Where nothing is seen nearby, nothing moves.
-    return torch.stack([x * (2 / width), y * (2 / height)], 1) / (mass + _LEAST_MASS)[:, None]
+    return torch.cat([x * (2 / width), y * (2 / height)], 1) / (mass + _LEAST_MASS)
 
 
 @cache

@@ -68,10 +68,12 @@ class Skeleton(nn.Module):
         Returns:
             (N, 17, 3) metres, COCO's order.
         """
-        rotations = rotation_6d_to_matrix(rotations_6d.unflatten(1, (-1, 6)))
+        rotations = rotation_6d_to_matrix(rotations_6d.reshape(-1, _JOINTS - _HANDS, 6))
         hands = torch.eye(3, dtype=rotations.dtype, device=rotations.device)
-        rotations = torch.cat([rotations, hands.expand(len(rotations), _HANDS, 3, 3)], 1)
-        lengths = torch.addmm(self.template, betas, self.shapedirs).unflatten(1, (-1, 3))
+        rotations = torch.cat([rotations, hands.expand_as(rotations[:, :_HANDS])], 1)
+        lengths = torch.addmm(self.template, betas, self.shapedirs).view(
+            -1, _JOINTS + len(KEYPOINTS), 3
+        )
         offsets, arms = lengths[:, :_JOINTS], lengths[:, _JOINTS:]
         rotations, joints = self.tree(rotations, offsets)
         # Written out: products of many small matrices with vectors are slow.

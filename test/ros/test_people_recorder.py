@@ -67,11 +67,15 @@ def has_written(path, lines):
 
 def test_npz_files_hold_the_people(record):
     driver, process, out = record("--format", "npz", "--frames", 2)
-    messages = [driver.ask(picture(seed)) for seed in range(2)]
+    messages = []
+    while process.poll() is None:  # the node may not know of the recorder yet
+        assert len(messages) < 100, "nothing is written"
+        messages.append(driver.ask(picture(len(messages))))
     assert "frames" in finish(process)
     decode = PeopleDecoder(with_vertices=False)
     people = People.load(out / "people" / "000000.npz")
-    np.testing.assert_array_equal(people.pose, decode(messages[0]).pose)
+    heard = [decode(message).pose for message in messages]
+    assert any(np.array_equal(people.pose, pose) for pose in heard)
 
 
 def test_recorder_that_hears_nothing_says_so(start_process, tmp_path):
