@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from scipy.spatial.transform import Rotation
 
+from romp_core.body.joints import SMPL_JOINTS
 from romp_core.body.model import BodyModel
 from romp_core.checkpoints import body_family, read_checkpoint
 from romp_core.errors import ConfigError
@@ -18,7 +20,7 @@ from romp_core.geometry.lens import CameraModel
 from romp_core.mesh_parameters import MeshDecoder
 from romp_core.network import RompNetwork
 from romp_core.people import People
-from romp_core.place.monocular import place_by_pixels
+from romp_core.place.monocular import place_by_pixels, turn_to_pixels
 from romp_core.preprocessing import check_image
 from romp_core.runtime import Runtime, choices
 from romp_core.runtime.device_path import DevicePath, Request
@@ -194,9 +196,24 @@ class Romp:
         request = Request(self.center_threshold, self.max_people, with_vertices)
         wait = self._engine.launch(images, request)
         return lambda: [
-            _move(people, place_by_pixels(people.joints, people.keypoints_2d, camera, size))
+            self._placed(people, camera, size)
             for people, camera, size in zip(_each(wait()), cameras, sizes, strict=True)
         ]
+
+    def _placed(self, people: People, camera: CameraModel, size: tuple[int, int]) -> People:
+        """People without translation at their place, in the arrays nobody else has seen yet."""
+        shift = place_by_pixels(people.joints, people.keypoints_2d, camera, size)
+        pose = people.pose
+        if self.network.lifting is not None:
+            # Its orientations come from keypoints alone; others are what the weights say.
+            joints = slice(len(SMPL_JOINTS))
+            turns, shift = turn_to_pixels(
+                people.joints[:, joints], people.keypoints_2d[:, joints], shift, camera, size
+            )
+            pose = _turned(people, turns)
+        for points in (people.vertices, people.joints):
+            points += shift[:, None]
+        return replace(people, pose=pose, translation=shift)
 
     def _camera(
         self, image: np.ndarray, intrinsics: np.ndarray | CameraModel | None
@@ -278,11 +295,17 @@ def _each(found: Found) -> list[People]:
     return [everybody[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
 
-def _move(people: People, shift: np.ndarray) -> People:
-    """As `People.moved`, in the arrays that nobody else has seen yet."""
+def _turned(people: People, turns: np.ndarray) -> np.ndarray:
+    """Turns (K, 3, 3) vertices and joints about the root joint, in place; the new (K, 72) pose."""
+    root = people.joints[:, :1].copy()
     for points in (people.vertices, people.joints):
-        points += shift[:, None]
-    return replace(people, translation=shift)
+        points -= root
+        points[:] = points @ turns.transpose(0, 2, 1)
+        points += root
+    pose = people.pose.copy()
+    orient = Rotation.from_matrix(turns) * Rotation.from_rotvec(pose[:, :3])
+    pose[:, :3] = orient.as_rotvec()
+    return pose
 
 
 def _check_options(threshold: float, max_people: int, horizontal_fov_deg: float) -> None:

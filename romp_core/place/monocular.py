@@ -5,6 +5,7 @@ the answer is right for a person of the predicted size.
 """
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from romp_core.geometry.lens import CameraModel
 
@@ -15,6 +16,15 @@ UNSEEN_WEIGHT = 0.1
 """Weight of joints outside of the image: their pixels are the network's guess."""
 
 _REFINEMENTS = 4
+
+_TURN_STEPS = 2
+_TURN_RAD = 0.1
+"""Standard deviation of a tilt that the network errs by, as far as `turn_to_pixels` believes."""
+
+_PIXEL_SHARE = 0.15
+"""The same of its keypoints, over their extent."""
+
+_LARGEST_TURN_RAD = 1.0
 _EPSILON = 1e-12
 
 
@@ -91,6 +101,83 @@ def solve_translation(points: np.ndarray, rays: np.ndarray, weights: np.ndarray)
     tz = np.where(tz + depth_mean > MINIMUM_DISTANCE, tz, orthographic)
     tz = np.clip(tz + depth_mean, MINIMUM_DISTANCE, MAXIMUM_DISTANCE) - depth_mean
     return np.concatenate([mean(right_side) + ray_mean * tz, tz], -1)
+
+
+def turn_to_pixels(
+    points: np.ndarray,
+    pixels: np.ndarray,
+    translation: np.ndarray,
+    camera: CameraModel,
+    size: tuple[int, int],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Small turns under which a camera sees bodies where they were found.
+
+    2D keypoints hardly tell how much a body leans towards the camera, until it stands away from
+    the picture's middle: there a wrong lean displaces head or feet sideways. So who is displaced
+    leans wrongly. Gauss-Newton steps over turn and translation, with a prior of small turns.
+
+    Args:
+        points: (K, J, 3) metres, axes of the optical frame, the root joint first.
+        pixels: (K, J, 2) where they were found.
+        translation: (K, 3) that `place_by_pixels` gave.
+        camera: that took the image.
+        size: height and width of the image, pixels.
+
+    Returns:
+        (K, 3, 3) float32 turns about the root joint, in the optical frame, and the (K, 3) float32
+        translations that go with them. No turn where none fits.
+    """
+    first, points = translation.astype(np.float64), points.astype(np.float64)
+    inside = (pixels > -0.5) & (pixels < np.array(size[::-1]) - 0.5)
+    rays = camera.rays(pixels)
+    known = np.isfinite(rays).all(-1)
+    rays = np.where(known[..., None], rays, 0)
+    centred = rays - rays.mean(1, keepdims=True)
+    extent = np.sqrt(np.einsum("knc,knc->k", centred, centred) / max(rays.shape[1], 1))
+    weights = np.where(inside.all(-1), 1.0, UNSEEN_WEIGHT) * known
+    weights /= np.maximum(_PIXEL_SHARE * extent, _EPSILON)[:, None] ** 2
+    prior = np.diag([_TURN_RAD**-2] * 3 + [_EPSILON] * 3)
+    root = points[:, :1]
+    turn, moved = np.zeros_like(first), first
+    equations = (len(points), 2 * points.shape[1], 6)
+    for _ in range(_TURN_STEPS):
+        rotation = Rotation.from_rotvec(turn)
+        arms = (points - root) @ rotation.as_matrix().transpose(0, 2, 1)
+        slopes, missed = _ray_slopes(arms, root + moved[:, None], rays)
+        weighted = (slopes * weights[..., None, None]).reshape(equations)
+        slopes = slopes.reshape(equations)
+        curvature = weighted.transpose(0, 2, 1) @ slopes + prior
+        pull = (weighted.transpose(0, 2, 1) @ missed.reshape(*equations[:2], 1))[..., 0]
+        pull[:, :3] -= turn / _TURN_RAD**2
+        step = np.linalg.solve(curvature, pull[..., None])[..., 0]
+        turn = (Rotation.from_rotvec(step[:, :3]) * rotation).as_rotvec()
+        moved = moved + step[:, 3:]
+    fits = np.linalg.norm(turn, axis=-1) < _LARGEST_TURN_RAD
+    fits &= (points.mean(1) + moved)[:, 2] > MINIMUM_DISTANCE
+    turn, moved = np.where(fits[:, None], turn, 0), np.where(fits[:, None], moved, first)
+    matrices = Rotation.from_rotvec(turn).as_matrix()
+    return matrices.astype(np.float32), moved.astype(np.float32)
+
+
+def _ray_slopes(
+    arms: np.ndarray, root: np.ndarray, rays: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """How the rays of points change, (K, N, 2, 6), by turn and translation, and what is missing.
+
+    Args:
+        arms: (K, N, 3) from the root joint to each point.
+        root: (K, 1, 3) where it is.
+        rays: (K, N, 2) wanted.
+    """
+    seen = arms + root
+    x, y = seen[..., 0], seen[..., 1]
+    z = np.maximum(seen[..., 2], MINIMUM_DISTANCE)
+    a, b, c = np.moveaxis(arms, -1, 0)
+    x, y, one, none = x / z, y / z, 1 / z, np.zeros_like(z)
+    across = [-x * b * one, (c + x * a) * one, -b * one, one, none, -x * one]
+    down = [-(c + y * b) * one, y * a * one, a * one, none, one, -y * one]
+    slopes = np.stack([np.stack(across, -1), np.stack(down, -1)], -2)
+    return slopes, rays - np.stack([x, y], -1)
 
 
 def _weak_perspective_fit(points: np.ndarray, pixels: np.ndarray) -> np.ndarray:
