@@ -203,17 +203,15 @@ class Romp:
     def _placed(self, people: People, camera: CameraModel, size: tuple[int, int]) -> People:
         """People without translation at their place, in the arrays nobody else has seen yet."""
         shift = place_by_pixels(people.joints, people.keypoints_2d, camera, size)
-        pose = people.pose
-        if self.network.lifting is not None:
-            # Its orientations come from keypoints alone; others are what the weights say.
-            joints = slice(len(SMPL_JOINTS))
-            turns, shift = turn_to_pixels(
-                people.joints[:, joints], people.keypoints_2d[:, joints], shift, camera, size
-            )
-            pose = _turned(people, turns)
-        for points in (people.vertices, people.joints):
-            points += shift[:, None]
-        return replace(people, pose=pose, translation=shift)
+        if self.network.lifting is None:  # orientations are what the weights say
+            for points in (people.vertices, people.joints):
+                points += shift[:, None]
+            return replace(people, translation=shift)
+        joints = slice(len(SMPL_JOINTS))
+        turns, shift = turn_to_pixels(
+            people.joints[:, joints], people.keypoints_2d[:, joints], shift, camera, size
+        )
+        return _turned(people, turns, shift)
 
     def _camera(
         self, image: np.ndarray, intrinsics: np.ndarray | CameraModel | None
@@ -295,17 +293,20 @@ def _each(found: Found) -> list[People]:
     return [everybody[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
 
-def _turned(people: People, turns: np.ndarray) -> np.ndarray:
-    """Turns (K, 3, 3) vertices and joints about the root joint, in place; the new (K, 72) pose."""
-    root = people.joints[:, :1].copy()
-    for points in (people.vertices, people.joints):
-        points -= root
-        points[:] = points @ turns.transpose(0, 2, 1)
-        points += root
+def _turned(people: People, turns: np.ndarray, shift: np.ndarray) -> People:
+    """People turned by (K, 3, 3) about the root joint, then moved by (K, 3)."""
+    root = people.joints[:, 0]
+    offset = torch.from_numpy(root - (turns @ root[..., None])[..., 0] + shift)[:, None]
+    matrices = torch.from_numpy(turns).mT
+    # One pass over the vertices: many people's no longer fit into a cache.
+    vertices, joints = (
+        torch.baddbmm(offset, torch.from_numpy(points), matrices).numpy()
+        for points in (people.vertices, people.joints)
+    )
     pose = people.pose.copy()
     orient = Rotation.from_matrix(turns) * Rotation.from_rotvec(pose[:, :3])
     pose[:, :3] = orient.as_rotvec()
-    return pose
+    return replace(people, pose=pose, translation=shift, vertices=vertices, joints=joints)
 
 
 def _check_options(threshold: float, max_people: int, horizontal_fov_deg: float) -> None:

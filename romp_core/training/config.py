@@ -44,6 +44,9 @@ class ScheduleConfig:
         weight_decay: of the optimizer.
         backbone_rate: learning rate of the backbone's pretrained layers over the others'; 0
             freezes them.
+        backbone_rates: `absolute`, or `relative` to the size of each layer's weights: where batch
+            norms are folded into convolutions, sizes differ ten thousandfold, and what one layer
+            hardly notices destroys another.
         frozen: beginnings of the names of parameters that stay as they are, such as `lifting`.
         gradient_clip: largest norm of the gradient.
         crop: probability of single-person crops in the first half of the epochs, and in the
@@ -62,6 +65,7 @@ class ScheduleConfig:
     warmup_steps: int = 0
     weight_decay: float = 1e-6
     backbone_rate: float = 1.0
+    backbone_rates: Literal["absolute", "relative"] = "absolute"
     frozen: tuple[str, ...] = ()
     gradient_clip: float = 10.0
     crop: tuple[float, float] = (0.1, 0.6)

@@ -10,6 +10,7 @@ from romp_core.network import RompNetwork
 from romp_core.training.config import ScheduleConfig
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+_SMALLEST_SIZE = 1e-5  # layers of zeros learn too
 # Layers of a backbone that never are pretrained.
 _FRESH = ("wide_", "correction", "lateral_layers")
 
@@ -44,7 +45,10 @@ def make_optimizer(
             parameter.requires_grad_(False)
     if schedule.backbone_rate > 0:
         rate = schedule.learning_rate * schedule.backbone_rate
-        groups.append({"params": pretrained, "lr": rate})
+        if schedule.backbone_rates == "relative":
+            groups += [{"params": [each], "lr": rate * _typical_size(each)} for each in pretrained]
+        else:
+            groups.append({"params": pretrained, "lr": rate})
     optimizer = OPTIMIZERS[schedule.optimizer](groups, weight_decay=schedule.weight_decay)
     total = schedule.epochs * schedule.steps_per_epoch
 
@@ -61,6 +65,13 @@ def make_optimizer(
             "interval": "step",
         },
     }
+
+
+@torch.no_grad()
+def _typical_size(parameter: nn.Parameter) -> float:
+    """Median over the filters of a layer of the root mean square of their weights."""
+    rows = parameter.flatten(1) if parameter.dim() > 1 else parameter[:, None]
+    return max(rows.square().mean(1).sqrt().median().item(), _SMALLEST_SIZE)
 
 
 def _split(network: RompNetwork) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
