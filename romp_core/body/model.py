@@ -12,11 +12,11 @@ from romp_core.body.data import NUM_BETAS, NUM_JOINTS, NUM_POSE_FEATURES, BodyDa
 from romp_core.body.files import read_body
 from romp_core.body.joints import JOINT_SETS, SMPL_JOINTS
 from romp_core.body.kinematics import KinematicTree, parent_differences
+from romp_core.body.products import FixedProduct
 from romp_core.geometry.rotations import axis_angle_to_matrix, rotation_6d_to_matrix
 
-_PEOPLE_IN_CACHE = 8
-"""So many people's blended transforms, 330 kB each, stay in a CPU's cache. With 64 at once each
-takes six times as long."""
+_PEOPLE_IN_CACHE = 16
+"""So many people's blended transforms, 330 kB each, stay in a server CPU's cache."""
 
 OPEN_BODY = Path(__file__).parents[1] / "assets" / "open_body.npz"
 
@@ -48,9 +48,10 @@ class _SkinnedPoints(nn.Module):
             directions = np.concatenate(
                 [directions, poses.reshape(NUM_POSE_FEATURES, 3 * self.count)]
             )
-        _register(self, "template", data.v_template[points].T.reshape(-1))
-        _register(self, "directions", directions)
-        _register(self, "weights", data.weights[points].T)
+        self.displaced = FixedProduct(
+            _float32(directions), _float32(data.v_template[points].T.reshape(-1))
+        )
+        self.blended = FixedProduct(_float32(data.weights[points].T))
 
     def forward(self, betas: Tensor, rotations: Tensor, transforms: Tensor) -> Tensor:
         """Positions of the points.
@@ -68,8 +69,7 @@ class _SkinnedPoints(nn.Module):
             identity = torch.eye(3, dtype=betas.dtype, device=betas.device)
             pose_feature = (rotations[:, 1:] - identity).flatten(1)
             coefficients = torch.cat([betas, pose_feature], 1)
-        resting = torch.addmm(self.template, coefficients, self.directions)
-        resting = resting.unflatten(1, (3, 1, self.count))
+        resting = self.displaced(coefficients).unflatten(1, (3, 1, self.count))
         rows = transforms.permute(0, 2, 3, 1)  # (B, 3, 4, 24)
         if torch.is_grad_enabled() or not resting.is_cpu:
             return self._skin(resting, rows).contiguous()
@@ -84,7 +84,7 @@ class _SkinnedPoints(nn.Module):
         x, y, z = resting.unbind(1)
         # Dense although most weights are zero: gathering four transforms per vertex instead takes
         # ten times as long on a CPU.
-        blended = (rows.reshape(-1, NUM_JOINTS) @ self.weights).view(*rows.shape[:3], self.count)
+        blended = self.blended(rows.reshape(-1, NUM_JOINTS)).view(*rows.shape[:3], self.count)
         posed = torch.addcmul(blended[:, :, 3], blended[:, :, 0], x)
         posed.addcmul_(blended[:, :, 1], y).addcmul_(blended[:, :, 2], z)
         return posed.transpose(1, 2)
@@ -234,8 +234,11 @@ def _regress(regressor: Tensor, points: Tensor) -> Tensor:
 
 def _register(module: nn.Module, name: str, array: np.ndarray) -> None:
     """A float32 buffer that the state dict leaves out."""
-    tensor = torch.from_numpy(np.array(array, dtype=np.float32, order="C"))
-    module.register_buffer(name, tensor, persistent=False)
+    module.register_buffer(name, _float32(array), persistent=False)
+
+
+def _float32(array: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.array(array, dtype=np.float32, order="C"))
 
 
 def _rotation_matrices(pose: Tensor) -> Tensor:

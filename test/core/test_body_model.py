@@ -1,6 +1,8 @@
 """The body layer: against smplx, its gradients, its forms of pose, and bad input."""
 
+import copy
 import dataclasses
+import pickle
 
 import numpy as np
 import pytest
@@ -202,3 +204,32 @@ def test_joint_indices_of_a_body_that_lacks_them(tiny):
     assert BodyModel(few).joint_indices(["nose"]) == [24]
     with pytest.raises(ValueError, match=r"random has no .*left_hip_lsp.*open body"):
         BodyModel(few).joint_indices("coco17")
+
+
+def test_what_inference_computes_equals_what_training_does(body):
+    """Inference arranges large matrices anew; they follow the body to another type."""
+    pose, betas = random_people(5)
+    with torch.no_grad():
+        found = body(pose, betas).vertices
+    torch.testing.assert_close(found, body(pose, betas).vertices, atol=1e-5, rtol=0)
+    for copied in (copy.deepcopy(body), pickle.loads(pickle.dumps(body))):
+        with torch.no_grad():
+            torch.testing.assert_close(copied(pose, betas).vertices, found, atol=0, rtol=0)
+    double = copy.deepcopy(body).double()
+    with torch.no_grad():
+        vertices = double(pose.double(), betas.double()).vertices
+    assert vertices.dtype == torch.float64
+    torch.testing.assert_close(vertices.float(), found, atol=1e-5, rtol=0)
+
+
+def test_a_torch_that_arranges_nothing_gives_the_same(data, monkeypatch):
+    pose, betas = random_people(3)
+    expected = BodyModel(data)(pose, betas).vertices
+
+    def refuse(*args):
+        raise RuntimeError("not built with oneDNN")
+
+    monkeypatch.setattr("romp_core.body.products._arranged_product", refuse)
+    with torch.no_grad():
+        found = BodyModel(data)(pose, betas).vertices
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)

@@ -202,6 +202,24 @@ def test_frozen_layers_do_not_learn(tmp_path):
         assert (id(parameter) in learning) != frozen, name
 
 
+def test_rates_relative_to_the_size_of_layers(tmp_path):
+    from romp_core.training.run import make_network
+    from romp_core.training.schedule import make_optimizer
+
+    config = tiny(
+        tmp_path, "schedule.backbone_rates=relative", "schedule.backbone_rate=2", "seed=1"
+    )
+    network = make_network(config)
+    first, last = network.backbone.conv1.weight, network.backbone.layer4[0].conv1.weight
+    with torch.no_grad():
+        last.mul_(100 * first.std() / last.std())
+    groups = make_optimizer(network, config.schedule)["optimizer"].param_groups
+    rates = {id(each): group["initial_lr"] for group in groups for each in group["params"]}
+    assert rates[id(last)] / rates[id(first)] == pytest.approx(100, rel=0.1)
+    expected = 2 * config.schedule.learning_rate * first.std().item()
+    assert rates[id(first)] == pytest.approx(expected, rel=0.1)
+
+
 def test_pretraining_gives_weights_to_start_from(tmp_path):
     config = tiny(
         tmp_path / "a", "task=pretraining", "data.0.options.dense=true", "schedule.epochs=1"
