@@ -10,7 +10,7 @@ import json
 import pickle
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +51,18 @@ class Checkpoint:
     root_align: bool
     body: str
 
-    def build(self) -> RompNetwork:
+    def build(self, input_size: int | None = None) -> RompNetwork:
         """A network with these weights, in evaluation mode.
+
+        Args:
+            input_size: side of its pictures, pixels; None for the weights' own.
 
         Raises:
             CheckpointError: missing, unexpected, misshaped or non-finite weights, by name.
+            ConfigError: an input size that is no multiple of 64.
         """
-        network = build_network(self.config)
+        config = replace(self.config, input_size=input_size) if input_size else self.config
+        network = build_network(config)
         self.load_into(network)
         return network
 

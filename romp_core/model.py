@@ -231,6 +231,7 @@ def load(
     precision: str = "auto",
     body: str | Path = "open",
     root_align: bool | None = None,
+    input_size: int | None = None,
     center_threshold: float = 0.2,
     max_people: int = 64,
     horizontal_fov_deg: float = 60.0,
@@ -246,6 +247,9 @@ def load(
             body that the weights were trained with: with another one they are zeroed, and one
             warning says so.
         root_align: None takes what belongs to the weights.
+        input_size: side in pixels, a multiple of 64, of the square that an image is brought to.
+            None takes what belongs to the weights; less is faster, and sees people that are far
+            away worse.
         center_threshold, max_people, horizontal_fov_deg: see `Romp`.
 
     Raises:
@@ -268,7 +272,7 @@ def load(
             stacklevel=2,
         )
     return Romp(
-        checkpoint.build(),
+        checkpoint.build(input_size),
         body_model,
         device=device,
         runtime=runtime,

@@ -63,6 +63,14 @@ class Settings:
         choices=PRECISIONS,
         live=False,
     )
+    input_size: int = _parameter(
+        0,
+        "Side in pixels, a multiple of 64, of the square that images are brought to; 0: that of "
+        "the weights. Less is faster, and sees people far away worse.",
+        low=0,
+        high=2048,
+        live=False,
+    )
     cameras: tuple[str, ...] = _parameter(
         ("",),
         "Names of the cameras, each the prefix of its topics; an empty name: no prefix.",

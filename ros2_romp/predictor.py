@@ -54,6 +54,7 @@ class Predictor:
             runtime=settings.runtime,
             precision=settings.precision,
             body=settings.body_model,
+            input_size=settings.input_size or None,
         )
         self.batch_limit: int | None = None
         self._warm_up(settings)

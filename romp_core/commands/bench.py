@@ -23,6 +23,7 @@ def bench(
     device: str | None = None,
     runtime: str = "auto",
     precision: str = "auto",
+    input_size: int | None = None,
     vertices: bool = True,
     runs: int = 30,
 ) -> None:
@@ -38,6 +39,8 @@ def bench(
         device: cpu, cuda, ...; by default a GPU where there is one.
         runtime: Only this one.
         precision: Only this one.
+        input_size: Side of the square that an image is brought to, a multiple of 64 pixels; by
+            default the weights' own.
         vertices: Whether the bodies' surface is computed too.
         runs: How often each is timed.
 
@@ -54,7 +57,14 @@ def bench(
     def start(runtime: str, precision: str) -> tuple[Romp, float]:
         """A predictor, and how many seconds it took until it was there."""
         begin = time.perf_counter()
-        romp = load(weights, body=body, device=device, runtime=runtime, precision=precision)
+        romp = load(
+            weights,
+            body=body,
+            device=device,
+            runtime=runtime,
+            precision=precision,
+            input_size=input_size,
+        )
         return romp, time.perf_counter() - begin
 
     chosen, seconds = start(runtime, precision)

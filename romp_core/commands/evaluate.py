@@ -31,6 +31,7 @@ def evaluate(
     smpl: Path | None = None,
     device: str | None = None,
     runtime: str = "auto",
+    input_size: int | None = None,
     threshold: float = 0.2,
     count: int | None = None,
     batch: int = 8,
@@ -56,6 +57,8 @@ def evaluate(
         smpl: Folder of SMPL_NEUTRAL, SMPL_MALE and SMPL_FEMALE, which some sets are given in.
         device: cpu, cuda, ...; by default a GPU where there is one.
         runtime: What runs the network, in float32; "auto" takes the fastest there is.
+        input_size: Side of the square that pictures are brought to, a multiple of 64 pixels; by
+            default the weights' own.
         threshold: Confidence that a person must exceed.
         count: Only so many pictures, spread evenly over the set.
         batch: Pictures per forward pass.
@@ -79,6 +82,7 @@ def evaluate(
         runtime=runtime,
         precision="float32",
         body=body,
+        input_size=input_size,
         center_threshold=threshold,
     )
     datasets = evaluation.open(Place(root, smpl))
@@ -88,6 +92,7 @@ def evaluate(
         "weights": weights,
         "network": _content_hash(romp),
         "body": romp.body.id,
+        "input size": romp.network.config.input_size,
         "threshold": threshold,
         "count": count,
     }

@@ -37,6 +37,7 @@ def predict(
     device: str | None = None,
     runtime: str = "auto",
     precision: str = "auto",
+    input_size: int | None = None,
     threshold: float = 0.2,
     max_people: int = 64,
     horizontal_fov_deg: float = 60.0,
@@ -61,6 +62,8 @@ def predict(
         runtime: What runs the network: torch, cuda-graph, onnxruntime or openvino; "auto" takes the
             fastest that is installed and exact enough.
         precision: Of the network: float32, bfloat16 or float16; "auto" as above.
+        input_size: Side of the square that an image is brought to, a multiple of 64 pixels; by
+            default the weights' own.
         threshold: Confidence that a person must exceed.
         max_people: At most so many people per image.
         horizontal_fov_deg: Horizontal field of view in degrees, used without intrinsics.
@@ -85,6 +88,7 @@ def predict(
         device=device,
         runtime=runtime,
         precision=precision,
+        input_size=input_size,
         body=body,
         center_threshold=threshold,
         max_people=max_people,

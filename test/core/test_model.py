@@ -10,8 +10,10 @@ import torch
 from romp_core import People, Romp, load
 from romp_core.body import write_body
 from romp_core.checkpoints import write_checkpoint
+from romp_core.commands.bench import DEMO_CLIP
 from romp_core.errors import ConfigError, ImageError
 from romp_core.geometry.cameras import intrinsics_from_fov
+from romp_core.media import Video
 from romp_core.preprocessing import DeviceLetterbox, HostLetterbox
 
 
@@ -267,6 +269,21 @@ def test_options_out_of_range_are_named(light_network, small_body, wrong):
         Romp(light_network, small_body, **wrong)
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         load("open", device="cpu", **wrong)
+
+
+def test_another_input_size_gives_the_same_people():
+    """Smaller pictures, nearly the same keypoints; a size that cannot be is named."""
+    frame = next(iter(Video(DEMO_CLIP)))[1]
+    options = {"device": "cpu", "runtime": "torch", "precision": "float32"}
+    own, small = (load(**options, input_size=size) for size in (None, 256))
+    assert small.network.config.input_size == 256 < own.network.config.input_size
+    expected, found = (romp.predict(frame, with_vertices=False) for romp in (own, small))
+    assert len(expected) >= 3
+    extent = np.ptp(expected.keypoints_2d, axis=1).max(1)
+    apart = np.linalg.norm(expected.keypoints_2d[:, None] - found.keypoints_2d, axis=-1).mean(-1)
+    assert (apart.min(1) < 0.1 * extent).all()
+    with pytest.raises(ConfigError, match="input_size is 100"):
+        load(**options, input_size=100)
 
 
 def test_a_stack_of_images_is_a_batch(romp):
