@@ -44,6 +44,8 @@ class FiniteLossModule(LightningModule):
         for name, value in parts.items():
             self.log(f"loss/{name}", value, batch_size=len(batch))
         self.log("loss", total, prog_bar=True, batch_size=len(batch))
+        # Pretrained layers have rates of their own, in fixed proportion to this one.
+        self.log("learning_rate", self.optimizers().param_groups[0]["lr"])
         return total
 
     def _stop(self, batch: Any, parts: dict[str, Tensor]) -> None:

@@ -8,7 +8,6 @@ import torch
 from lightning.pytorch import LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import (
     Callback,
-    LearningRateMonitor,
     ModelCheckpoint,
     WeightAveraging,
 )
@@ -172,7 +171,6 @@ def make_trainer(config: TrainingConfig, body: str) -> Trainer:
         callbacks=[
             AveragedWeights(config, body),
             ModelCheckpoint(config.output / "checkpoints", "epoch", save_last="link"),
-            LearningRateMonitor("step"),
             *([Overlays()] if config.task == "bodies" else []),
         ],
     )
