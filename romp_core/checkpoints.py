@@ -61,7 +61,9 @@ class Checkpoint:
             CheckpointError: missing, unexpected, misshaped or non-finite weights, by name.
             ConfigError: an input size that is no multiple of 64.
         """
-        config = replace(self.config, input_size=input_size) if input_size else self.config
+        config = self.config
+        if input_size is not None:
+            config = replace(config, input_size=input_size)
         network = build_network(config)
         self.load_into(network)
         return network

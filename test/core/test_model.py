@@ -282,8 +282,9 @@ def test_another_input_size_gives_the_same_people():
     extent = np.ptp(expected.keypoints_2d, axis=1).max(1)
     apart = np.linalg.norm(expected.keypoints_2d[:, None] - found.keypoints_2d, axis=-1).mean(-1)
     assert (apart.min(1) < 0.1 * extent).all()
-    with pytest.raises(ConfigError, match="input_size is 100"):
-        load(**options, input_size=100)
+    for wrong in (100, 0):
+        with pytest.raises(ConfigError, match=f"input_size is {wrong}"):
+            load(**options, input_size=wrong)
 
 
 def test_a_stack_of_images_is_a_batch(romp):

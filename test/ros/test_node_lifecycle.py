@@ -42,6 +42,7 @@ def test_impossible_transition_does_not_end_the_node(start_node, drive):
         ({"model": "absent.pkl"}, "absent.pkl does not exist"),
         ({"body_model": "absent.npz"}, "absent.npz does not exist"),
         ({"device": "toaster"}, "'toaster' cannot be used"),
+        ({"input_size": 100}, "input_size is 100; expected a multiple of 64"),
     ],
 )
 def test_model_that_cannot_be_loaded_is_an_error_and_can_be_mended(
@@ -53,13 +54,15 @@ def test_model_that_cannot_be_loaded_is_an_error_and_can_be_mended(
         "model", lambda s, _: s.level == DiagnosticStatus.ERROR and reason in s.message
     )
     assert driver.state == "unconfigured"
-    good = {"model": str(weights), "body_model": "open", "device": "cpu"}
+    good = {"model": str(weights), "body_model": "open", "device": "cpu", "input_size": 64}
     for name in parameters:
         assert driver.set_parameter(name, good[name]).successful
     assert driver.change_state("configure")
     assert driver.change_state("activate")
     assert driver.ask().people
-    driver.wait_for_status("model", lambda s, _: s.level == DiagnosticStatus.OK)
+    values = driver.wait_for_status("model", lambda s, _: s.level == DiagnosticStatus.OK)
+    side = 64 if "input_size" in parameters else 128
+    assert f"{side}x{side} pixels" in values["network"]
 
 
 @pytest.mark.parametrize("numbers", [[signal.SIGINT] * 2, [signal.SIGTERM, signal.SIGINT]])
