@@ -1,6 +1,9 @@
 """What tests do with the processes that the fixture `start_process` starts."""
 
 import subprocess
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 
 PATIENCE_S = 120.0  # ends a test that would hang; far above what a loaded machine needs
 
@@ -13,3 +16,17 @@ def finish(process: subprocess.Popen, expected: int = 0) -> str:
     output, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == expected, output
     return output
+
+
+def next_line(process: subprocess.Popen, meanwhile: Callable[[], object] = lambda: None) -> str:
+    """The next line that a process prints; until it does, something is done again and again."""
+    deadline = time.monotonic() + PATIENCE_S
+    with ThreadPoolExecutor(1) as reader:
+        line = reader.submit(process.stdout.readline)
+        while not line.done():
+            if time.monotonic() > deadline:
+                process.kill()  # ends the reader too
+                raise AssertionError(f"{process.args} printed nothing for {PATIENCE_S:g} s")
+            meanwhile()
+            wait([line], timeout=0.05)
+        return line.result()

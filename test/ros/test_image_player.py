@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from bag_files import STAMPS, STORAGES, write_bag
-from processes import finish
+from processes import finish, next_line
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
@@ -273,7 +273,7 @@ def test_loop_goes_on_until_a_signal_and_ends_cleanly(tmp_path, node, spin_until
 def test_signal_ends_the_wait_for_a_subscriber(tmp_path, play):
     noise_images(tmp_path / "images", 1)
     process = play(tmp_path / "images")
-    assert "waiting" in process.stdout.readline()
+    assert "waiting" in next_line(process)
     process.send_signal(signal.SIGINT)
     assert "sent 0 frames" in finish(process)
 

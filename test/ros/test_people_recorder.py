@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from node_driver import picture
-from processes import finish
+from processes import finish, next_line
 
 from romp_core import People
 from romp_core.media import open_media, read_image
@@ -80,7 +80,7 @@ def test_npz_files_hold_the_people(record):
 
 def test_recorder_that_hears_nothing_says_so(start_process, tmp_path):
     process = start_process("-m", "ros2_romp.people_recorder", tmp_path / "out", "--topics", "rear")
-    process.stdout.readline()
+    next_line(process)
     process.send_signal(signal.SIGTERM)
     assert "nothing came on rear/people" in finish(process, expected=2)
 
