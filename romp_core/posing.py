@@ -37,7 +37,7 @@ def posed(
         weak-perspective camera).
     """
     camera = intrinsics if isinstance(intrinsics, CameraModel) else CameraModel(intrinsics)
-    device = body.rest_template.device
+    device = body.joints_template.device
     with torch.inference_mode():
         pose, betas, translation = (
             torch.as_tensor(values, dtype=torch.float32, device=device)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from romp_core.body.data import NUM_BETAS, NUM_JOINTS, NUM_POSE_FEATURES, BodyData
 from romp_core.body.files import read_body
 from romp_core.body.joints import JOINT_SETS, SMPL_JOINTS
-from romp_core.body.kinematics import KinematicTree, parent_differences
+from romp_core.body.kinematics import KinematicTree
 from romp_core.body.products import FixedProduct
 from romp_core.geometry.rotations import axis_angle_to_matrix, rotation_6d_to_matrix
 
@@ -34,60 +34,60 @@ class BodyOutput(NamedTuple):
 
 
 class _SkinnedPoints(nn.Module):
-    """Mesh points that follow the joints: all vertices, or a few of them."""
+    """Points that follow the joints, N of them: all vertices, or a few and the joints themselves.
 
-    def __init__(self, data: BodyData, points: np.ndarray) -> None:
+    Args:
+        template: (N, 3) where they are in the rest pose.
+        shapedirs: (N, 3, 10) what each beta adds.
+        posedirs: (207, N, 3) what each pose feature adds.
+        weights: (N, 24) how much they follow each joint.
+    """
+
+    def __init__(
+        self,
+        template: np.ndarray,
+        shapedirs: np.ndarray,
+        posedirs: np.ndarray,
+        weights: np.ndarray,
+    ) -> None:
         super().__init__()
-        self.uses_pose = bool(data.posedirs.any())
         # Stored coordinate by coordinate (3, N): one matrix product then serves all
         # displacements, another all skinning transforms, without strided access.
-        self.count = len(points)
-        directions = data.shapedirs[points].transpose(2, 1, 0).reshape(NUM_BETAS, 3 * self.count)
+        self.count = len(template)
+        resting = template.T.ravel()
+        directions = shapedirs.transpose(2, 1, 0).reshape(NUM_BETAS, -1)
+        self.uses_pose = bool(posedirs.any())
         if self.uses_pose:
-            poses = data.posedirs.reshape(NUM_POSE_FEATURES, -1, 3)[:, points].transpose(0, 2, 1)
-            directions = np.concatenate(
-                [directions, poses.reshape(NUM_POSE_FEATURES, 3 * self.count)]
-            )
-        self.displaced = FixedProduct(
-            _float32(directions), _float32(data.v_template[points].T.reshape(-1))
-        )
-        self.blended = FixedProduct(_float32(data.weights[points].T))
+            posedirs = posedirs.transpose(0, 2, 1).reshape(NUM_POSE_FEATURES, -1)
+            directions = np.concatenate([directions, posedirs])
+            # What displaces is a rotation's difference from the identity: taken off once, here.
+            identities = np.tile(np.eye(3).ravel(), NUM_JOINTS - 1)
+            resting = resting - identities @ posedirs
+        self.displaced = FixedProduct(_float32(directions), _float32(resting))
+        self.blended = FixedProduct(_float32(weights.T))
 
-    def forward(self, betas: Tensor, rotations: Tensor, transforms: Tensor) -> Tensor:
-        """Positions of the points.
+    def displace(self, betas: Tensor, rotations: Tensor) -> Tensor:
+        """The points in the rest pose as shape and pose displace them.
 
         Args:
             betas: (B, 10).
-            rotations: (B, 24, 3, 3), each joint relative to its parent.
-            transforms: (B, 24, 3, 4), from the rest pose to the posed body.
+            rotations: (B, 216) matrices of the joints relative to their parents.
 
         Returns:
-            (B, N, 3).
+            (B, 3, N).
         """
-        coefficients = betas
-        if self.uses_pose:
-            identity = torch.eye(3, dtype=betas.dtype, device=betas.device)
-            pose_feature = (rotations[:, 1:] - identity).flatten(1)
-            coefficients = torch.cat([betas, pose_feature], 1)
-        resting = self.displaced(coefficients).unflatten(1, (3, 1, self.count))
-        rows = transforms.permute(0, 2, 3, 1)  # (B, 3, 4, 24)
-        if torch.is_grad_enabled() or not resting.is_cpu:
-            return self._skin(resting, rows).contiguous()
-        posed = resting.new_empty(len(resting), self.count, 3)
-        for first in range(0, len(resting), _PEOPLE_IN_CACHE):
-            group = slice(first, first + _PEOPLE_IN_CACHE)
-            posed[group] = self._skin(resting[group], rows[group])
-        return posed
+        coefficients = torch.cat([betas, rotations[:, 9:]], 1) if self.uses_pose else betas
+        return self.displaced(coefficients).view(len(betas), 3, self.count)
 
-    def _skin(self, resting: Tensor, rows: Tensor) -> Tensor:
-        """(B, N, 3) posed points out of (B, 3, 1, N) resting ones and rows (B, 3, 4, 24)."""
+    def skin(self, resting: Tensor, transforms: Tensor) -> Tensor:
+        """(3, B, N) posed points out of (B, 3, N) resting ones and transforms (3, 4, B, 24)."""
         x, y, z = resting.unbind(1)
         # Dense although most weights are zero: gathering four transforms per vertex instead takes
         # ten times as long on a CPU.
-        blended = self.blended(rows.reshape(-1, NUM_JOINTS)).view(*rows.shape[:3], self.count)
-        posed = torch.addcmul(blended[:, :, 3], blended[:, :, 0], x)
-        posed.addcmul_(blended[:, :, 1], y).addcmul_(blended[:, :, 2], z)
-        return posed.transpose(1, 2)
+        blended = self.blended(transforms.reshape(-1, NUM_JOINTS))
+        blended = blended.view(*transforms.shape[:3], self.count)
+        posed = torch.addcmul(blended[:, 3], blended[:, 0], x)
+        return posed.addcmul_(blended[:, 1], y).addcmul_(blended[:, 2], z)
 
 
 class BodyModel(nn.Module):
@@ -114,30 +114,36 @@ class BodyModel(nn.Module):
         self.faces = data.faces
         self.joint_names = SMPL_JOINTS + data.landmark_names
         self.parents = tuple(int(parent) for parent in data.parents)
-        # Joints are linear in betas: regressed once here, never from the shaped mesh.
-        regressor = data.J_regressor.astype(np.float64)
-        template = regressor @ data.v_template
-        shapedirs = np.einsum("jv,vcb->bjc", regressor, data.shapedirs)
-        # Joints, then the way to each from its parent, as rows that one product gives.
-        from_parent = parent_differences(data.parents)
-        _register(self, "rest_template", np.concatenate([template, from_parent @ template]).ravel())
-        both = np.concatenate([shapedirs, from_parent @ shapedirs], 1)
-        _register(self, "rest_shapedirs", both.reshape(NUM_BETAS, -1))
         self.tree = KinematicTree(self.parents)
-        self.mesh = _SkinnedPoints(data, np.arange(len(data.v_template)))
+        posedirs = data.posedirs.reshape(NUM_POSE_FEATURES, -1, 3)
+        self.mesh = _SkinnedPoints(data.v_template, data.shapedirs, posedirs, data.weights)
+        # Joints are linear in betas: regressed once here, never from the shaped mesh. As points
+        # that follow only themselves they go along with the vertices that landmarks need.
+        regressor = data.J_regressor.astype(np.float64)
         touched = np.flatnonzero(data.landmark_regressor.any(axis=0))
-        self.landmark_points = _SkinnedPoints(data, touched)
-        _register(self, "landmark_regressor", data.landmark_regressor[:, touched])
+        self.key_points = _SkinnedPoints(
+            np.concatenate([regressor @ data.v_template, data.v_template[touched]]),
+            np.concatenate(
+                [np.einsum("jv,vcb->jcb", regressor, data.shapedirs), data.shapedirs[touched]]
+            ),
+            np.pad(posedirs[:, touched], ((0, 0), (NUM_JOINTS, 0), (0, 0))),
+            np.concatenate([np.eye(NUM_JOINTS), data.weights[touched]]),
+        )
+        joints_of_points = np.zeros((self.key_points.count, len(self.joint_names)))
+        joints_of_points[:NUM_JOINTS, :NUM_JOINTS] = np.eye(NUM_JOINTS)
+        joints_of_points[NUM_JOINTS:, NUM_JOINTS:] = data.landmark_regressor[:, touched].T
+        self.register_buffer("joints_of_points", _float32(joints_of_points), persistent=False)
 
     @property
     def joints_template(self) -> Tensor:
         """(24, 3) joints of the mean shape in the rest pose, metres."""
-        return self.rest_template[: 3 * NUM_JOINTS].view(NUM_JOINTS, 3)
+        return self.key_points.displaced.offset.view(3, -1)[:, :NUM_JOINTS].T
 
     @property
     def joints_shapedirs(self) -> Tensor:
         """(10, 24, 3) what each beta adds to them."""
-        return self.rest_shapedirs[:, : 3 * NUM_JOINTS].unflatten(1, (NUM_JOINTS, 3))
+        directions = self.key_points.displaced.matrix[:NUM_BETAS]
+        return directions.view(NUM_BETAS, 3, -1)[..., :NUM_JOINTS].mT
 
     @classmethod
     def load(cls, source: str | Path) -> "BodyModel":
@@ -174,19 +180,19 @@ class BodyModel(nn.Module):
         if torch.is_autocast_enabled(pose.device.type):
             with torch.autocast(pose.device.type, enabled=False):  # bfloat16 costs millimetres
                 return self(pose, betas, with_vertices=with_vertices)
-        rotations = _rotation_matrices(pose.to(self.rest_template.dtype))
-        betas = betas.to(self.rest_template.dtype)
+        dtype = self.joints_of_points.dtype
+        rotations, betas = _rotation_matrices(pose.to(dtype)), betas.to(dtype)
         if betas.shape != (len(rotations), NUM_BETAS):
             raise ValueError(
                 f"betas have shape {tuple(betas.shape)}; expected "
                 f"({len(rotations)}, {NUM_BETAS}) for poses of {len(rotations)} people"
             )
-        rest = torch.addmm(self.rest_template, betas, self.rest_shapedirs)
-        joints, transforms = self._pose_joints(rotations, rest.view(-1, 2, NUM_JOINTS, 3))
-        points = self.landmark_points(betas, rotations, transforms)
-        joints = torch.cat([joints, _regress(self.landmark_regressor, points)], 1)
-        vertices = self.mesh(betas, rotations, transforms) if with_vertices else None
-        return BodyOutput(vertices, joints)
+        matrices = rotations.flatten(1)
+        points = self.key_points.displace(betas, matrices)
+        transforms = self._transforms(rotations, points[..., :NUM_JOINTS])
+        joints = self.key_points.skin(points, transforms) @ self.joints_of_points
+        vertices = self._vertices(betas, matrices, transforms) if with_vertices else None
+        return BodyOutput(vertices, joints.permute(1, 2, 0).contiguous())
 
     def joint_indices(self, names: str | Sequence[str]) -> list[int]:
         """Where joints are in `joint_names`.
@@ -214,27 +220,39 @@ class BodyModel(nn.Module):
             )
         return [self.joint_names.index(name) for name in names]
 
-    def _pose_joints(self, rotations: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
-        """Posed joints (B, 24, 3) and skinning transforms (B, 24, 3, 4).
+    def _transforms(self, rotations: Tensor, rest: Tensor) -> Tensor:
+        """(3, 4, B, 24) from the rest pose to the posed body.
 
-        `rest` (B, 2, 24, 3): the joints of the rest pose, and the way to each from its parent.
+        Args:
+            rotations: (B, 24, 3, 3), each joint relative to its parent.
+            rest: (B, 3, 24) joints in the rest pose.
         """
-        resting, offsets = rest.unbind(1)
-        rotation, position = self.tree(rotations, offsets)
-        # Written out: products of many small matrices with vectors are slow.
-        from_rest = position - (rotation * resting[..., None, :]).sum(-1)
-        return position, torch.cat([rotation, from_rest[..., None]], -1)
+        rotations, rest = rotations.permute(2, 3, 1, 0), rest.permute(1, 2, 0)
+        compose = self.tree.compose
+        if _is_plain(rest):
+            rotations, rest = rotations.detach().numpy(), rest.numpy()
+            compose = self.tree.compose_arrays
+        # A joint alone turns the body about where it rests, and so do its ancestors. Written out:
+        # products of many small matrices with vectors are slow.
+        transforms = compose(rotations, rest - (rotations * rest).sum(1))
+        return torch.as_tensor(transforms).transpose(2, 3).contiguous()
+
+    def _vertices(self, betas: Tensor, matrices: Tensor, transforms: Tensor) -> Tensor:
+        """(B, V, 3) out of betas (B, 10), rotations (B, 216) and transforms (3, 4, B, 24)."""
+        resting = self.mesh.displace(betas, matrices)
+        if not _is_plain(resting):
+            return self.mesh.skin(resting, transforms).permute(1, 2, 0).contiguous()
+        vertices = resting.new_empty(len(resting), self.mesh.count, 3)
+        for first in range(0, len(resting), _PEOPLE_IN_CACHE):
+            group = slice(first, first + _PEOPLE_IN_CACHE)
+            posed = self.mesh.skin(resting[group], transforms[:, :, group])
+            vertices[group] = posed.permute(1, 2, 0)
+        return vertices
 
 
-def _regress(regressor: Tensor, points: Tensor) -> Tensor:
-    """(B, L, 3) averages by a regressor (L, N) of points (B, N, 3), in one product for all."""
-    rows = points.transpose(1, 2).reshape(3 * len(points), points.shape[1]) @ regressor.T
-    return rows.view(len(points), 3, len(regressor)).transpose(1, 2)
-
-
-def _register(module: nn.Module, name: str, array: np.ndarray) -> None:
-    """A float32 buffer that the state dict leaves out."""
-    module.register_buffer(name, _float32(array), persistent=False)
+def _is_plain(tensor: Tensor) -> bool:
+    """Whether a tensor lives on the CPU, and nobody wants its gradient."""
+    return tensor.is_cpu and not torch.is_grad_enabled()
 
 
 def _float32(array: np.ndarray) -> Tensor:

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-_WORTH_ARRANGING = 100_000
+_WORTH_ARRANGING = 150_000
 """Numbers in a matrix above which its arrangement pays."""
 
 _TOLERANCE = 1e-4
