@@ -39,23 +39,33 @@ def posed(
     camera = intrinsics if isinstance(intrinsics, CameraModel) else CameraModel(intrinsics)
     device = body.joints_template.device
     with torch.inference_mode():
-        pose, betas, translation = (
+        pose, betas = (
             torch.as_tensor(values, dtype=torch.float32, device=device)
-            for values in (people.pose, people.betas, people.translation[:, None])
+            for values in (people.pose, people.betas)
         )
         mesh, joints = body(pose, betas, with_vertices=with_vertices)
-        joints = (joints + translation).cpu()
-        mesh = joints[:, :0] if mesh is None else (mesh + translation).cpu()
-        keypoints = camera.project(joints.numpy()).astype(np.float32)
-        limit = torch.tensor([size[1] - 1.0, size[0] - 1.0])
-        boxes = boxes_around(torch.from_numpy(keypoints), limit)
+        # From here on arrays: for a handful of people torch's calls cost several times NumPy's.
+        joints = joints.cpu().numpy()
+        vertices = joints[:, :0] if mesh is None else mesh.cpu().numpy()
+    translation = people.translation[:, None]
+    joints = joints + translation
+    keypoints = camera.project(joints).astype(np.float32)
     return replace(
         people,
-        vertices=mesh.numpy(),
-        joints=joints.numpy(),
+        vertices=vertices + translation,
+        joints=joints,
         keypoints_2d=keypoints,
-        boxes=boxes.numpy(),
+        boxes=_boxes(keypoints, size),
     )
+
+
+def _boxes(keypoints: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(K, 4) boxes around (K, J, 2) keypoints as `boxes_around` has them, within an image."""
+    low, high = keypoints.min(1), keypoints.max(1)
+    margin = BOX_MARGIN * (high - low).max(1, keepdims=True)
+    boxes = np.concatenate([low - margin, high + margin], 1)
+    height, width = size
+    return np.minimum(np.maximum(boxes, 0), np.float32([width - 1, height - 1] * 2))
 
 
 def boxes_around(keypoints: Tensor, limit: Tensor) -> Tensor:

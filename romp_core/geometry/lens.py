@@ -5,6 +5,7 @@ it, evaluated by OpenCV.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -58,7 +59,7 @@ class CameraModel:
                 f"{' or '.join(map(str, counts))} finite numbers for {self.distortion}"
             )
 
-    @property
+    @cached_property
     def is_pinhole(self) -> bool:
         """Whether straight lines stay straight."""
         return not np.any(self.coefficients) and self.distortion != EQUIDISTANT
@@ -73,8 +74,7 @@ class CameraModel:
             (*, 2) float64 x / z and y / z in the optical frame; NaN where the lens shows nothing
             (beyond the picture's border, where the distortion has no inverse).
         """
-        pixels = np.asarray(pixels, np.float64)
-        K = self.intrinsics.astype(np.float64)
+        pixels, K = np.asarray(pixels, np.float64), self._matrix
         if self.is_pinhole:
             return (pixels - K[:2, 2]) / K.diagonal()[:2]
         flat = pixels.reshape(-1, 1, 2)
@@ -100,8 +100,7 @@ class CameraModel:
         Returns:
             (*, 2) float64 pixels.
         """
-        points = np.asarray(points, np.float64)
-        K = self.intrinsics.astype(np.float64)
+        points, K = np.asarray(points, np.float64), self._matrix
         depth = np.maximum(points[..., 2:], NEAREST_DEPTH)
         if self.is_pinhole:
             return points[..., :2] / depth * K.diagonal()[:2] + K[:2, 2]
@@ -124,13 +123,18 @@ class CameraModel:
         """
         if self.is_pinhole:
             return points
-        K = self.intrinsics.astype(np.float64)
+        K = self._matrix
         directions = (self.project(points) - K[:2, 2]) / K.diagonal()[:2]
         depth = points[..., 2:]
         moved = np.concatenate([directions * depth, depth], -1)
         return np.where(depth > NEAREST_DEPTH, moved, points).astype(np.float32)
 
-    @property
+    # Kept, because several calls per image ask for them.
+    @cached_property
+    def _matrix(self) -> np.ndarray:
+        return self.intrinsics.astype(np.float64)
+
+    @cached_property
     def _coefficients(self) -> np.ndarray:
         count = max(len(self.coefficients), 4)
         return np.pad(np.array(self.coefficients, np.float64), (0, count - len(self.coefficients)))

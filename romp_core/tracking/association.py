@@ -54,8 +54,8 @@ def position_evidence(
     residual = measured[None] - expected[:, None]
     covariance = uncertainty[:, None] + noise[None]
     distance = (residual * np.linalg.solve(covariance, residual[..., None])[..., 0]).sum(-1)
-    log_density = -0.5 * (distance + np.linalg.slogdet(2 * np.pi * covariance)[1])
-    evidence = log_density + math.log(config.scene_volume)
+    somebody_new = math.log(config.scene_volume) - 1.5 * math.log(2 * math.pi)
+    evidence = somebody_new - 0.5 * (distance + np.log(np.linalg.det(covariance)))
     return np.where(distance < GATE, evidence, -np.inf)
 
 
@@ -126,7 +126,8 @@ def pose_differences(first: np.ndarray, second: np.ndarray) -> np.ndarray:
         (T, D).
     """
     by_joint = first.transpose(1, 0, 2) @ second.transpose(1, 2, 0)  # (J, T, D)
-    return ((2 * np.arccos(np.abs(by_joint).clip(max=1.0))) ** 2).mean(0)
+    half = np.arccos(np.minimum(np.abs(by_joint), 1.0))
+    return (half * half).sum(0) * (4 / len(half))
 
 
 def assign(evidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -148,12 +149,6 @@ def overlaps(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Intersection over union of boxes x0, y0, x1, y1: (T, 4), (D, 4) -> (T, D)."""
     low = np.maximum(first[:, None, :2], second[None, :, :2])
     high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    common, tracks, detections = (
-        sides[..., 0] * sides[..., 1]
-        for sides in (
-            np.maximum(high - low, 0.0),
-            first[:, 2:] - first[:, :2],
-            second[:, 2:] - second[:, :2],
-        )
-    )
+    common = np.maximum(high - low, 0.0).prod(-1)
+    tracks, detections = ((boxes[:, 2:] - boxes[:, :2]).prod(-1) for boxes in (first, second))
     return common / np.maximum(tracks[:, None] + detections - common, 1e-9)

@@ -156,9 +156,10 @@ class Identities:
             return
         share = -np.expm1(-len(shapes) / NOISE_MEMORY)
         mean, variance = self._population
-        mean = mean + share * (shapes.mean(0) - mean)
-        variance += share * (shapes.var(0, ddof=1).mean() - variance)
-        self._population = mean, variance
+        centre = shapes.sum(0) / len(shapes)
+        apart = shapes - centre
+        found = (apart * apart).sum() / ((len(shapes) - 1) * shapes.shape[1])
+        self._population = mean + share * (centre - mean), variance + share * (found - variance)
 
     def _correct(self, rows: np.ndarray, seen: "_Observed") -> None:
         """Take in what is seen of tracks."""
@@ -220,14 +221,14 @@ class _Observed(Rows):
 
 def _observed(people: People, rotations: np.ndarray, config: TrackingConfig) -> _Observed:
     position = people.translation.astype(np.float64)
-    squared = (position**2).sum(-1)[:, None, None]
-    along = position[:, :, None] * position[:, None]  # squared times the direction's
-    across = squared * np.eye(3) - along
+    along = position[:, :, None] * position[:, None]  # the squared distance times the direction's
+    squared = along.trace(axis1=1, axis2=2)
+    everywhere = config.lateral_noise**2 * squared + POSITION_NOISE_M**2
+    noise = (config.depth_noise**2 - config.lateral_noise**2) * along
+    noise += everywhere[:, None, None] * np.eye(3)
     return _Observed(
         position=position,
-        noise=config.depth_noise**2 * along
-        + config.lateral_noise**2 * across
-        + POSITION_NOISE_M**2 * np.eye(3),
+        noise=noise,
         boxes=people.boxes.astype(np.float64),
         betas=people.betas.astype(np.float64),
         rotations=rotations[:, :SEEN_JOINTS],

@@ -24,6 +24,7 @@ class MotionFilter:
     """
 
     def __init__(self, size: int, speed: float, memory_s: float):
+        self._size = size
         self._speed = speed
         self._memory_s = memory_s
         self.mean = np.empty((0, 2, size))
@@ -59,19 +60,19 @@ class MotionFilter:
         memory, variance = self._memory_s, self._speed**2
         kept = math.exp(-seconds / memory)
         moved = memory * -math.expm1(-seconds / memory)  # metres per m/s of velocity
-        transition = np.array([[1.0, moved], [0.0, kept]])
+        transition = self._along_axes([[1.0, moved], [0.0, kept]])
         # Exact discretisation of the process; van Kampen, Stochastic Processes, chapter VIII.
-        noise = variance * np.array(
+        noise = self._along_axes(
             [
                 [2 * memory * (seconds - moved) - moved**2, moved**2 / memory],
                 [moved**2 / memory, 1 - kept**2],
             ]
         )
-        size = self.mean.shape[2]
-        self.mean = np.einsum("ij,tjn->tin", transition, self.mean)
-        self.covariance = np.einsum(
-            "ij,tjnkm,lk->tinlm", transition, self.covariance, transition
-        ) + np.einsum("ik,nm->inkm", noise, np.eye(size))
+        states = 2 * self._size
+        mean = self.mean.reshape(-1, states) @ transition.T
+        covariance = transition @ self.covariance.reshape(-1, states, states) @ transition.T
+        self.mean = mean.reshape(self.mean.shape)
+        self.covariance = (covariance + variance * noise).reshape(self.covariance.shape)
 
     def correct(self, rows: np.ndarray, position: np.ndarray, noise: np.ndarray) -> None:
         """Take in measurements.
@@ -81,15 +82,21 @@ class MotionFilter:
             position: (M, N).
             noise: (M, N, N).
         """
-        count, _, size = self.mean[rows].shape
-        covariance = self.covariance[rows].reshape(count, 2 * size, 2 * size)
+        count, size = position.shape
+        covariance = self.covariance.take(rows, 0).reshape(count, 2 * size, 2 * size)
         innovation = covariance[:, :size, :size] + noise
         gain = np.linalg.solve(innovation, covariance[:, :size]).transpose(0, 2, 1)
-        residual = position - self.position[rows]
+        residual = position - self.position.take(rows, 0)
         change = (gain @ residual[..., None]).reshape(count, 2, size)
         # Joseph form: stays symmetric and positive definite.
-        left = np.eye(2 * size) - np.concatenate([gain, np.zeros_like(gain)], 2)
+        left = np.eye(2 * size)[None].repeat(count, 0)
+        left[:, :, :size] -= gain
         covariance = left @ covariance @ left.transpose(0, 2, 1)
         covariance += gain @ noise @ gain.transpose(0, 2, 1)
         self.mean[rows] += change
         self.covariance[rows] = covariance.reshape(count, 2, size, 2, size)
+
+    def _along_axes(self, block: list[list[float]]) -> np.ndarray:
+        """(2 N, 2 N): a matrix (2, 2) of position and velocity, the same along each axis."""
+        axes = np.eye(self._size)[:, None]
+        return (np.array(block)[:, None, :, None] * axes).reshape(2 * self._size, -1)

@@ -14,7 +14,10 @@ class Rows:
 
     def __getitem__(self: Self, rows: np.ndarray) -> Self:
         """The rows that a mask or indices choose, as copies."""
-        return type(self)(**{name: values[rows] for name, values in vars(self).items()})
+        if rows.dtype == bool:
+            rows = rows.nonzero()[0]
+        # A third of the time of values[rows], which the many small arrays of a moment add up.
+        return type(self)(**{name: values.take(rows, 0) for name, values in vars(self).items()})
 
     def __setitem__(self: Self, rows: np.ndarray, other: Self) -> None:
         for name, values in vars(self).items():

@@ -10,7 +10,7 @@ import numpy as np
 
 from romp_core.geometry import quaternions
 from romp_core.people import People
-from romp_core.tracking.config import Channel, SmoothingConfig
+from romp_core.tracking.config import SmoothingConfig
 from romp_core.tracking.rows import Rows
 
 NEAREST = 0.05
@@ -53,6 +53,9 @@ class Smoother:
 
     def __init__(self, config: SmoothingConfig):
         self._config = config
+        sideways, depth = config.direction, config.log_depth
+        self._place_time_s = np.array([sideways.time_constant_s] * 2 + [depth.time_constant_s])
+        self._place_speed = np.array([sideways.speed] * 2 + [depth.speed])
         self.clear()
 
     def clear(self) -> None:
@@ -88,32 +91,39 @@ class Smoother:
         same = ids[:, None] == self._ids
         known = same.any(1)
         rows = same.argmax(1) if same.size else np.zeros(len(people), np.int64)
-        if known.any():
-            moved = self._step(self._past[rows[known]], measured[known], strength)
-            self._past[rows[known]] = moved
-        if not known.all():
+        if known.all():
+            smoothed = self._step(self._past[rows], measured, strength)
+            self._past[rows] = smoothed
+        else:
+            self._past[rows[known]] = self._step(self._past[rows[known]], measured[known], strength)
             rows[~known] = len(self._ids) + np.arange((~known).sum())
             self._ids = np.concatenate([self._ids, ids[~known]])
             self._past = self._past + measured[~known]
-        pose = quaternions.to_axis_angle(self._past.rotations[rows])
+            smoothed = self._past[rows]
+        pose = quaternions.to_axis_angle(smoothed.rotations)
         return {
             "pose": pose.reshape(people.pose.shape).astype(np.float32),
-            "betas": self._past.betas[rows].astype(np.float32),
-            "translation": _from_place(self._past.place[rows]).astype(np.float32),
+            "betas": smoothed.betas.astype(np.float32),
+            "translation": _from_place(smoothed.place).astype(np.float32),
         }
 
     def _step(self, past: _Past, measured: _Past, strength: float) -> _Past:
         """The past moved towards what is measured now."""
         seconds, config = past.unseen_s, self._config
         turn = quaternions.to_axis_angle(quaternions.relative(past.rotations, measured.rotations))
-        spin = self._speed(past.spin, turn, seconds)
-        share = _share(config.rotations, _length(spin), seconds, strength)
+        span = seconds[:, None]
+        believed = -np.expm1(-span / config.speed_time_constant_s)  # of a new speed
+        spin = past.spin + believed[..., None] * (turn / span[..., None] - past.spin)
+        turning = config.rotations
+        share = _share(_length(spin), turning.speed, turning.time_constant_s, span, strength)
 
         way = measured.place - past.place
-        drift = self._speed(past.drift, way, seconds)
-        across = _share(config.direction, _length(drift[:, :2]), seconds, strength)
-        along = _share(config.log_depth, drift[:, 2], seconds, strength)
-        place = past.place + np.stack([across, across, along], 1) * way
+        drift = past.drift + believed * (way / span - past.drift)
+        speed = drift.copy()
+        speed[:, :2] = _length(drift[:, :2])[:, None]
+        place = past.place + way * _share(
+            speed, self._place_speed, self._place_time_s, span, strength
+        )
 
         # A running mean at first, then over the last seconds: it settles and stays.
         counted = np.minimum(seconds, LONGEST_SHARE_S)
@@ -129,17 +139,27 @@ class Smoother:
             betas=past.betas + part[:, None] * (measured.betas - past.betas),
         )
 
-    def _speed(self, speed: np.ndarray, change: np.ndarray, seconds: np.ndarray) -> np.ndarray:
-        """The filtered speed after a change; all (M, ...) but the seconds (M,)."""
-        seconds = seconds.reshape(-1, *[1] * (speed.ndim - 1))
-        share = -np.expm1(-seconds / self._config.speed_time_constant_s)
-        return speed + share * (change / seconds - speed)
 
+def _share(
+    speed: np.ndarray,
+    channel_speed: float | np.ndarray,
+    time_constant_s: float | np.ndarray,
+    seconds: np.ndarray,
+    strength: float,
+) -> np.ndarray:
+    """The part of the way to a measurement that is gone; see `Channel`.
 
-def _share(channel: Channel, speed: np.ndarray, seconds: np.ndarray, strength: float) -> np.ndarray:
-    """The part of the way to a measurement that is gone, (M, ...) like the speed."""
-    seconds = seconds.reshape(-1, *[1] * (speed.ndim - 1))
-    rate = (1 / strength**2 + (speed / channel.speed) ** 2) / channel.time_constant_s
+    Args:
+        speed: (M, N) of N quantities.
+        channel_speed, time_constant_s: of the quantities' channel, or (N,) of their channels.
+        seconds: (M, 1) since the last measurement.
+        strength: above 0, up to 1.
+
+    Returns:
+        (M, N), 0 to 1.
+    """
+    relative = speed / channel_speed
+    rate = (1 / strength**2 + relative * relative) / time_constant_s
     return -np.expm1(-seconds * rate)
 
 
