@@ -18,6 +18,10 @@ from romp_core.preprocessing import DeviceLetterbox, frame_rows
 from romp_core.runtime.dense import Runtime
 from romp_core.runtime.device_path import DevicePath, Request, pack, unpack
 from romp_core.runtime.engines import Found
+from romp_core.runtime.reserve import Reserve
+
+_PINNED = {"pin_memory": True}
+"""Host memory that the GPU reads and writes by itself."""
 
 _KEPT_WAYS = 8
 _WARM_UPS = 3
@@ -144,49 +148,52 @@ class _Graph:
 
 
 class _Slot:
-    """Memory for one launch on both sides, and the two copies between them."""
+    """Memory for one launch on both sides, and the two copies between them.
+
+    Two images, then one, then two again, as cameras of different rates send them, use the same
+    memory: pinning some anew would cost more than a forward pass.
+    """
 
     def __init__(self, device: torch.device):
-        self._device = device
         self._uploads, self._downloads = torch.cuda.Stream(device), torch.cuda.Stream(device)
         self.uploaded, self._computed = torch.cuda.Event(), torch.cuda.Event()
-        self._host_pixels = self._host_rows = torch.empty(0)
-        self._pixels = self._rows = self._host_counts = torch.empty(0)
+        self._host_pixels = Reserve(dtype=torch.uint8, **_PINNED)
+        self._device_pixels = Reserve(dtype=torch.uint8, device=device)
+        self._host_rows, self._device_rows = Reserve(**_PINNED), Reserve(device=device)
+        self._host_counts = Reserve(dtype=torch.int64, **_PINNED)
+        self._counts = self._rows = torch.empty(0)
 
     def upload(self, images: Sequence[np.ndarray]) -> Tensor:
         """The bytes of all images in a row on the device; `uploaded` tells when they are there."""
         total = sum(image.size for image in images)
-        if len(self._host_pixels) != total:
-            self._host_pixels = torch.empty(total, dtype=torch.uint8, pin_memory=True)
-            self._pixels = torch.empty(total, dtype=torch.uint8, device=self._device)
         self.uploaded.synchronize()  # an earlier copy out of the same memory
+        host, pixels = self._host_pixels.take(total), self._device_pixels.take(total)
         start = 0
         for image in images:
-            part = self._host_pixels[start : start + image.size].numpy()
+            part = host[start : start + image.size].numpy()
             np.copyto(part.reshape(image.shape), image)
             start += image.size
         with torch.cuda.stream(self._uploads):
             self._uploads.wait_event(self._computed)  # an earlier use of the same memory
-            self._pixels.copy_(self._host_pixels, non_blocking=True)
+            pixels.copy_(host, non_blocking=True)
             self.uploaded.record()
-        return self._pixels
+        return pixels
 
     def keep(self, packed: Packed) -> None:
         """Copy people out of memory that the next launch may overwrite, on the current stream."""
-        if self._rows.shape != packed.rows.shape or len(self._host_counts) != len(packed.counts):
-            self._rows = torch.empty_like(packed.rows)
-            self._host_rows = torch.empty(packed.rows.shape, pin_memory=True)
-            self._host_counts = torch.empty(len(packed.counts), dtype=torch.int64, pin_memory=True)
+        self._rows = self._device_rows.take(*packed.rows.shape)
+        self._counts = self._host_counts.take(*packed.counts.shape)
         self._rows.copy_(packed.rows)
-        self._host_counts.copy_(packed.counts, non_blocking=True)
+        self._counts.copy_(packed.counts, non_blocking=True)
         self._computed.record()
 
     def download(self, shapes: dict[str, torch.Size]) -> Found:
         """Wait for the launch, then fetch exactly the people found, in one copy."""
         self._computed.synchronize()
-        counts = self._host_counts.numpy().copy()
-        found = self._host_rows[: counts.sum()]
+        counts = self._counts.numpy().copy()
+        rows = self._rows[: counts.sum()]
+        found = self._host_rows.take(*rows.shape)
         with torch.cuda.stream(self._downloads):
-            found.copy_(self._rows[: len(found)], non_blocking=True)
+            found.copy_(rows, non_blocking=True)
         self._downloads.synchronize()
         return Found(counts, unpack(found.numpy(), shapes))
