@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from romp_core.body.model import BodyModel
@@ -38,13 +39,14 @@ def posed(
     """
     camera = intrinsics if isinstance(intrinsics, CameraModel) else CameraModel(intrinsics)
     device = body.joints_template.device
+    # Arrays where that can be: for a handful of people torch's calls cost several times NumPy's.
+    rotations = Rotation.from_rotvec(people.pose.reshape(-1, 3)).as_matrix()
     with torch.inference_mode():
         pose, betas = (
             torch.as_tensor(values, dtype=torch.float32, device=device)
-            for values in (people.pose, people.betas)
+            for values in (rotations.reshape(-1, 24, 3, 3), people.betas)
         )
         mesh, joints = body(pose, betas, with_vertices=with_vertices)
-        # From here on arrays: for a handful of people torch's calls cost several times NumPy's.
         joints = joints.cpu().numpy()
         vertices = joints[:, :0] if mesh is None else mesh.cpu().numpy()
     translation = people.translation[:, None]

@@ -192,6 +192,8 @@ def image_rows(image: ImageFields, pixel_bytes: int, height_factor: float = 1.0)
             f"{image.width}x{image.height} pixels of {image.encoding} with step {image.step} take "
             f"{count * image.step} bytes; found {data.size}"
         )
+    if image.step == length:  # as nearly all drivers send it
+        return data[: count * length].reshape(count, length)
     rows = np.lib.stride_tricks.as_strided(data, (count, length), (image.step, 1), writeable=False)
     return np.ascontiguousarray(rows)
 
