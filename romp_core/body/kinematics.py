@@ -58,16 +58,6 @@ class KinematicTree(nn.Module):
             world = (above[:, :, None] * world).sum(1)
         return world[:3, :, :-1]
 
-    def compose_arrays(self, rotations: np.ndarray, shifts: np.ndarray) -> np.ndarray:
-        """`compose` for arrays: for a few people NumPy takes half of torch's time."""
-        joints, people = shifts.shape[1:]
-        world = np.empty((4, 4, joints + 1, people), rotations.dtype)
-        world[:] = self._frame.numpy()
-        world[:3, :3, :-1], world[:3, 3, :-1] = rotations, shifts
-        for ancestors in self._ancestors.numpy():
-            world = (world.take(ancestors, 2)[:, :, None] * world).sum(1)
-        return world[:3, :, :-1]
-
 
 def parent_differences(parents: Sequence[int]) -> np.ndarray:
     """(J, J): times joints (J, 3), the way to each joint from its parent."""

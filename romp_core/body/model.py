@@ -227,20 +227,16 @@ class BodyModel(nn.Module):
             rotations: (B, 24, 3, 3), each joint relative to its parent.
             rest: (B, 3, 24) joints in the rest pose.
         """
-        rotations, rest = rotations.permute(2, 3, 1, 0), rest.permute(1, 2, 0)
-        compose = self.tree.compose
-        if _is_plain(rest):
-            rotations, rest = rotations.detach().numpy(), rest.numpy()
-            compose = self.tree.compose_arrays
+        rotations, rest = rotations.permute(2, 3, 1, 0).contiguous(), rest.permute(1, 2, 0)
         # A joint alone turns the body about where it rests, and so do its ancestors. Written out:
         # products of many small matrices with vectors are slow.
-        transforms = compose(rotations, rest - (rotations * rest).sum(1))
-        return torch.as_tensor(transforms).transpose(2, 3).contiguous()
+        transforms = self.tree.compose(rotations, rest - (rotations * rest).sum(1))
+        return transforms.transpose(2, 3).contiguous()
 
     def _vertices(self, betas: Tensor, matrices: Tensor, transforms: Tensor) -> Tensor:
         """(B, V, 3) out of betas (B, 10), rotations (B, 216) and transforms (3, 4, B, 24)."""
         resting = self.mesh.displace(betas, matrices)
-        if not _is_plain(resting):
+        if torch.is_grad_enabled() or not resting.is_cpu:
             return self.mesh.skin(resting, transforms).permute(1, 2, 0).contiguous()
         vertices = resting.new_empty(len(resting), self.mesh.count, 3)
         for first in range(0, len(resting), _PEOPLE_IN_CACHE):
@@ -248,11 +244,6 @@ class BodyModel(nn.Module):
             posed = self.mesh.skin(resting[group], transforms[:, :, group])
             vertices[group] = posed.permute(1, 2, 0)
         return vertices
-
-
-def _is_plain(tensor: Tensor) -> bool:
-    """Whether a tensor lives on the CPU, and nobody wants its gradient."""
-    return tensor.is_cpu and not torch.is_grad_enabled()
 
 
 def _float32(array: np.ndarray) -> Tensor:
