@@ -148,6 +148,7 @@ def warp(sample: Sample, size: int, center: np.ndarray, side: float, angle: floa
         pose=pose,
         joints_3d=sample.joints_3d @ rotation.T,
         translation=None,
+        areas=sample.areas * scale**2,
         intrinsics=None,
         ignored_boxes=_warp_boxes(sample.ignored_boxes, affine, size),
         dense=_warp_dense(sample.dense, affine, rotation, size),

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from romp_core.data.sample import Sample
+
 _SIGMAS: dict[str, float] = {
     "nose": 0.026, "eye": 0.025, "ear": 0.035, "shoulder": 0.079, "elbow": 0.072,
     "wrist": 0.062, "hip": 0.107, "knee": 0.087, "ankle": 0.089,
@@ -38,6 +40,12 @@ def _sigma(name: str) -> float:
         if key in _SIGMAS:
             return _SIGMAS[key]
     raise ValueError(f"no keypoint similarity is defined for the joint {name!r}")
+
+
+def people_areas(sample: Sample) -> np.ndarray:
+    """(K,) squared pixels, by the box where no outline is known."""
+    extent = sample.boxes[:, 2:] - sample.boxes[:, :2]
+    return np.where(np.isfinite(sample.areas), sample.areas, BOX_TO_AREA * extent.prod(1))
 
 
 def oks(

@@ -12,7 +12,7 @@ from romp_core.body.model import BodyModel
 from romp_core.data.sample import OCCLUDED, Sample
 from romp_core.evaluation import metrics
 from romp_core.evaluation.average_precision import coco_detections, coco_labels
-from romp_core.evaluation.keypoints import BOX_TO_AREA, oks, oks_sigmas
+from romp_core.evaluation.keypoints import oks, oks_sigmas, people_areas
 from romp_core.evaluation.matching import Matches, match
 from romp_core.evaluation.protocols import Protocol
 from romp_core.geometry.rotations import axis_angle_to_matrix
@@ -117,7 +117,7 @@ class Scorer:
         similarity = oks(
             people.keypoints_2d[:, self._predicted_labels],
             sample.keypoints_2d[:, self._labels],
-            _areas(sample),
+            people_areas(sample),
             self._sigmas,
         )
         counts = sample.has_keypoints[:, self._labels].sum(1) >= self.protocol.minimum_joints
@@ -162,7 +162,8 @@ class Scorer:
             predicted = people.keypoints_2d[:, self._predicted_labels]
             result.detections = coco_detections(predicted, people.confidence)
             labels = sample.keypoints_2d[:, self._labels]
-            result.labels = coco_labels(labels, sample.boxes, _areas(sample), sample.ignored_boxes)
+            areas = people_areas(sample)
+            result.labels = coco_labels(labels, sample.boxes, areas, sample.ignored_boxes)
         return result
 
     @staticmethod
@@ -236,12 +237,6 @@ def _vertex_error(entry: PersonResult, sample: Sample, people: People, body: Bod
         true.joints[:, _PELVIS].cpu(),
     )
     return error.item()
-
-
-def _areas(sample: Sample) -> np.ndarray:
-    """(K,) squared pixels, by the box where no outline is known."""
-    extent = sample.boxes[:, 2:] - sample.boxes[:, :2]
-    return np.where(np.isfinite(sample.areas), sample.areas, BOX_TO_AREA * extent.prod(1))
 
 
 def _rows(found: list[PersonResult]) -> tuple[list[int], list[int]]:

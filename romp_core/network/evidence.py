@@ -1,6 +1,7 @@
 """What a backbone's features say of the people in a picture: where their 2D keypoints are."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import product
 from typing import NamedTuple
@@ -19,6 +20,7 @@ _WINDOW_SHARE = 0.25  # sigma over the extent of a person's keypoints
 _SHIFTS = 3
 _LEAST_MASS = 0.02
 _MINIMUM_EXTENT = 0.01  # of the picture's half side
+_NEAR_EXTENTS = 0.2, 0.4  # of keypoints: a standing person of 0.4 and 0.8 of the picture's height
 
 
 class Evidence(NamedTuple):
@@ -38,25 +40,42 @@ class Evidence(NamedTuple):
 
 
 def read_evidence(
-    features: Tensor, channels: Mapping[str, slice], stride: int, cells: Tensor | None = None
+    levels: Sequence[Tensor],
+    channels: Mapping[str, slice],
+    stride: int,
+    cells: Tensor | None = None,
 ) -> Evidence:
     """What the backbone's features say of the people at some or all cells of the maps.
 
     Args:
-        features: (B, C, H, W).
+        levels: (B, C, H, W) features, and where the backbone also sees the picture at half its
+            size, (B, C, H/2, W/2) of that; near people are believed to the latter.
         channels: where in the features what is, see `MobileNetPyramid.evidence_channels`.
-        stride: of the maps over the features.
+        stride: of the maps over the first features.
         cells: (B, N) int64, flat numbers of cells of the maps; None for all of them.
     """
-    offsets = features[:, channels["keypoint_offsets"]].detach()
-    if cells is None:
-        height, width = (side // stride for side in offsets.shape[2:])
-        cells = torch.arange(height * width, device=offsets.device).expand(offsets.shape[0], -1)
-    positions = cell_keypoints(offsets, stride, cells)
     # The layers that say where keypoints are learn from 2D keypoints alone.
-    heatmaps = features[:, channels["keypoint_heatmaps"]].detach()
-    keypoints, confidence = refine_keypoints(positions, heatmaps)
+    offsets = [level[:, channels["keypoint_offsets"]].detach() for level in levels]
+    heatmaps = [level[:, channels["keypoint_heatmaps"]].detach() for level in levels]
+    if cells is None:
+        height, width = (side // stride for side in levels[0].shape[2:])
+        cells = torch.arange(height * width, device=levels[0].device)
+        cells = cells.expand(levels[0].shape[0], -1)
+    positions = cell_keypoints(offsets[0], stride, cells)
+    near = None
+    if len(levels) == 2:
+        by_half = cell_keypoints(offsets[1], stride // 2, cells)
+        near = near_share(keypoint_extent(by_half))[..., None]
+        positions = positions + near * (by_half - positions)
+    keypoints, confidence = refine_keypoints(positions, heatmaps, near)
     return Evidence(keypoints, confidence, torch.zeros_like(confidence))
+
+
+def near_share(extent: Tensor) -> Tensor:
+    """How much the picture at half its size is believed about people of such an extent of their
+    keypoints: not about those far away, alone about those who fill the picture."""
+    smallest, largest = _NEAR_EXTENTS
+    return ((extent / smallest).log2() / math.log2(largest / smallest)).clamp(0, 1)
 
 
 def cell_keypoints(offsets: Tensor, stride: int, cells: Tensor) -> Tensor:
@@ -86,7 +105,9 @@ def cell_keypoints(offsets: Tensor, stride: int, cells: Tensor) -> Tensor:
     return positions * (2 / positions.new_tensor([width, height])) - 1
 
 
-def refine_keypoints(positions: Tensor, heatmaps: Tensor) -> tuple[Tensor, Tensor]:
+def refine_keypoints(
+    positions: Tensor, heatmaps: Sequence[Tensor], near: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Keypoints moved uphill to where the heatmaps see them.
 
     Offsets say which person a keypoint belongs to, heatmaps where exactly it is. Mean shift
@@ -96,20 +117,21 @@ def refine_keypoints(positions: Tensor, heatmaps: Tensor) -> tuple[Tensor, Tenso
 
     Args:
         positions: (B, N, 17, 2), -1..1.
-        heatmaps: (B, 17, H, W), 0..1.
+        heatmaps: (B, 17, H, W), 0..1, and, if there are two levels, (B, 17, H/2, W/2).
+        near: (B, N, 1, 1) how much the second level is believed.
 
     Returns:
         Positions (B, N, 17, 2), and the heatmaps' values there (B, N, 17).
     """
     batch, people, count, _ = positions.shape
-    maps = heatmaps.flatten(0, 1)[:, None]
-    squares = [maps.square()]
-    for _ in range(1, _LEVELS):
+    maps = [level.flatten(0, 1)[:, None] for level in heatmaps]
+    squares = [level.square() for level in maps]
+    for _ in range(len(squares), _LEVELS):
         squares.append(avg_pool2d(squares[-1], 2))
     fields = [_mean_shift(level) for level in squares]
     # One grid per picture and keypoint, one window size per person.
     grid = positions.transpose(1, 2).reshape(batch * count, people, 1, 2)
-    shares = _level_shares(positions, heatmaps.shape[-1]).repeat_interleave(count, 0)
+    shares = _level_shares(positions, heatmaps[0].shape[-1]).repeat_interleave(count, 0)
     for _ in range(_SHIFTS):
         shift = sum(
             grid_sample(field, grid, padding_mode="border", align_corners=False)
@@ -117,9 +139,14 @@ def refine_keypoints(positions: Tensor, heatmaps: Tensor) -> tuple[Tensor, Tenso
             for level, field in enumerate(fields)
         )
         grid = grid + shift.permute(0, 2, 3, 1)
-    confidence = grid_sample(maps, grid, padding_mode="zeros", align_corners=False)
-    grid = grid.view(batch, count, people, 2).transpose(1, 2)
-    return grid, confidence.view(batch, count, people).transpose(1, 2)
+    said = [
+        grid_sample(level, grid, padding_mode="zeros", align_corners=False)
+        .view(batch, count, people)
+        .transpose(1, 2)
+        for level in maps
+    ]
+    confidence = said[0] if near is None else said[0] + near[..., 0] * (said[1] - said[0])
+    return grid.view(batch, count, people, 2).transpose(1, 2), confidence
 
 
 def _level_shares(positions: Tensor, size: int) -> Tensor:

@@ -28,3 +28,20 @@ def silent_linear(width: int, channels: int) -> nn.Linear:
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer
+
+
+class MixerLayer(nn.Module):
+    """A layer for a fixed number of tokens that first mixes tokens, then channels, each around a
+    shortcut (Tolstikhin et al., MLP-Mixer, 2021)."""
+
+    def __init__(self, tokens: int, width: int):
+        super().__init__()
+        self.across = nn.Sequential(nn.Linear(tokens, 2 * tokens), nn.ReLU())
+        self.across_back = nn.Linear(2 * tokens, tokens)
+        self.within = ResidualLayer(width)
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(*, tokens, width) -> (*, tokens, width)."""
+        mixed = self.across_back(self.across(self.norm(x).transpose(-1, -2)))
+        return self.within(x + mixed.transpose(-1, -2))

@@ -1,17 +1,17 @@
 """Keypoints of a person moved by what the features show at all of them at once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import grid_sample
+from torch.nn.functional import grid_sample, pad
 
 from romp_core.network.evidence import KEYPOINTS, Evidence, keypoint_extent
-from romp_core.network.layers import residual_layers, silent_linear
+from romp_core.network.layers import MixerLayer, silent_linear
 
 ROUNDS = 2
 _LOOKED_AT = ("wide", "narrow", "keypoint_heatmaps")
-_EMBEDDED = 48  # numbers per keypoint
+_TOLD = 6  # numbers beside what is looked at: place among the others and in the picture, ...
 _MARGIN = 1e-3  # of confidences, whose logits stay finite
 
 
@@ -19,53 +19,69 @@ class KeypointRefinement(nn.Module):
     """Corrects a person's keypoints, says how sure and how deep they are, in rounds of same layers.
 
     Offsets say whose a keypoint is, heatmaps where one like it is seen; what neither can tell, left
-    from right or where hidden limbs are, is seen from the whole person.
+    from right or where hidden limbs are, is seen from the whole person: the keypoints and, as one
+    more token, their middle.
 
     Args:
         channels: where in the features what is, see `MobileNetPyramid.evidence_channels`.
-        width: of the hidden layers.
-        layers: number of residual layers.
+        levels: number of features that are looked at, see `read_evidence`.
+        width: numbers per token.
+        layers: number of layers.
     """
 
-    def __init__(self, channels: Mapping[str, slice], width: int = 256, layers: int = 2):
+    def __init__(
+        self, channels: Mapping[str, slice], levels: int = 1, width: int = 96, layers: int = 3
+    ):
         super().__init__()
         self._slices = [channels[name] for name in _LOOKED_AT]
-        looks = sum(part.stop - part.start for part in self._slices)
-        self.embedding = nn.Sequential(nn.Linear(looks, _EMBEDDED), nn.ReLU())
-        self.input = nn.Linear(KEYPOINTS * (_EMBEDDED + 4), width)
-        self.layers = residual_layers(width, layers)
-        self.output = silent_linear(width, 4 * KEYPOINTS)
+        looks = levels * sum(part.stop - part.start for part in self._slices)
+        tokens = KEYPOINTS + 1
+        self.input = nn.Linear(looks + _TOLD, width)
+        self.names = nn.Parameter(torch.zeros(tokens, width))  # which token is which keypoint
+        self.layers = nn.Sequential(*(MixerLayer(tokens, width) for _ in range(layers)))
+        self.output = silent_linear(width, 4)
 
-    def forward(self, features: Tensor, evidence: Evidence) -> Evidence:
+    def forward(self, levels: Sequence[Tensor], evidence: Evidence) -> Evidence:
         """Better evidence of the same people.
 
         Args:
-            features: (B, C, H, W).
+            levels: (B, C, H, W) features, then those of the picture at half its size if any.
             evidence: of N people in each picture.
         """
-        return self.rounds(features, evidence)[-1]
+        return self.rounds(levels, evidence)[-1]
 
-    def rounds(self, features: Tensor, evidence: Evidence) -> list[Evidence]:
+    def rounds(self, levels: Sequence[Tensor], evidence: Evidence) -> list[Evidence]:
         """The evidence after each round."""
         results = []
         for _ in range(ROUNDS):
-            evidence = self._round(features, evidence)
+            evidence = self._round(levels, evidence)
             results.append(evidence)
         return results
 
-    def _round(self, features: Tensor, evidence: Evidence) -> Evidence:
+    def _round(self, levels: Sequence[Tensor], evidence: Evidence) -> Evidence:
         # Where a round looks is given to it; only how it looks is learnt.
         keypoints = evidence.keypoints.detach()
-        # All channels at few places: choosing some first would copy whole maps.
-        seen = grid_sample(features, keypoints, padding_mode="zeros", align_corners=False)
-        seen = torch.cat([seen[:, part] for part in self._slices], 1)
-        embedded = self.embedding(seen.permute(0, 2, 3, 1)).flatten(2)
         extent = keypoint_extent(keypoints)[..., None]
-        centred = (keypoints - keypoints.mean(-2, keepdim=True)) / extent
+        middle = keypoints.mean(-2, keepdim=True)
         confidence, depth = evidence.confidence.detach(), evidence.depth.detach()
-        told = torch.cat([embedded, centred.flatten(-2), confidence, depth], -1)
-        change = self.output(self.layers(self.input(told))).unflatten(-1, (KEYPOINTS, 4))
-        logits = confidence.clamp(_MARGIN, 1 - _MARGIN).logit() + change[..., 2]
+        logits = confidence.clamp(_MARGIN, 1 - _MARGIN).logit()
+        places = torch.cat([keypoints, middle], -2)
+        told = torch.cat([logits / 4, depth], -1).unflatten(-1, (2, KEYPOINTS)).transpose(-1, -2)
+        told = pad(told, (0, 0, 0, 1))  # nothing is told of the middle
+        centred = (places - middle) / extent
+        tokens = torch.cat([self._looks(levels, places), centred, places, told], -1)
+        change = self.output(self.layers(self.input(tokens) + self.names))[..., :KEYPOINTS, :]
         return Evidence(
-            keypoints + extent * change[..., :2], logits.sigmoid(), depth + change[..., 3]
+            keypoints + extent * change[..., :2],
+            (logits + change[..., 2]).sigmoid(),
+            depth + change[..., 3],
         )
+
+    def _looks(self, levels: Sequence[Tensor], places: Tensor) -> Tensor:
+        """(B, N, P, F) what the features show at places (B, N, P, 2)."""
+        seen = []
+        for level in levels:
+            # All channels at few places: choosing some first would copy whole maps.
+            found = grid_sample(level, places, padding_mode="zeros", align_corners=False)
+            seen += [found[:, part] for part in self._slices]
+        return torch.cat(seen, 1).permute(0, 2, 3, 1)

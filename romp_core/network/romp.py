@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, interpolate
 
 from romp_core.errors import ConfigError
 from romp_core.network.evidence import Evidence, read_evidence
@@ -64,6 +65,8 @@ class NetworkConfig:
         lifting: parameters come from the backbone's own 2D keypoints instead of from convolutions
             over the map; `mobilenet` only.
         head_channels: width of the heads (the paper's: 64).
+        levels: 2: in the same forward pass the backbone also sees the picture at half its size,
+            which shows it near people as it knows them; with `lifting` only.
     """
 
     backbone: str = "hrnet32"
@@ -74,6 +77,7 @@ class NetworkConfig:
     center_sigmoid: bool = False
     lifting: bool = False
     head_channels: int = 64
+    levels: int = 1
 
     def __post_init__(self):
         if self.backbone not in BACKBONES:
@@ -90,6 +94,10 @@ class NetworkConfig:
             raise ConfigError(f"lifting is true, but {self.backbone} finds no 2D keypoints")
         if self.lifting and self.shared_head:
             raise ConfigError("shared_head is true, but with lifting the only head is the centers'")
+        if self.levels not in (1, 2) or (self.levels == 2 and not self.lifting):
+            raise ConfigError(f"levels is {self.levels}; expected 1, or 2 with lifting")
+        if self.levels == 2 and self.map_stride < 8:
+            raise ConfigError(f"map_stride is {self.map_stride}; with two levels expected 8 or 16")
         if self.head_channels < 1:
             raise ConfigError(f"head_channels is {self.head_channels}; expected 1 or more")
         if self.head_blocks not in (1, 2, 3):
@@ -112,7 +120,7 @@ class RompNetwork(nn.Module):
         super().__init__()
         self.config = config
         self.backbone = BACKBONES[config.backbone]()
-        features = self.backbone.out_channels + 2
+        features = config.levels * self.backbone.out_channels + 2
         stride = config.map_stride // self.feature_stride
 
         def head(channels: int) -> nn.Module:
@@ -127,7 +135,7 @@ class RompNetwork(nn.Module):
         self.final_layers = nn.ModuleDict(heads)
         self.refinement = self.lifting = None
         if config.lifting:
-            self.refinement = KeypointRefinement(self.backbone.evidence_channels)
+            self.refinement = KeypointRefinement(self.backbone.evidence_channels, config.levels)
             self.lifting = KeypointLifting()
         for name in ("pixel_mean", "pixel_std"):
             values = torch.tensor(getattr(self.backbone, name)).view(1, 3, 1, 1)
@@ -158,9 +166,23 @@ class RompNetwork(nn.Module):
             images: as in `forward`.
 
         Returns:
-            (B, C, H/4, W/4), coordinates last.
+            (B, C, H/4, W/4), coordinates last; before them, with two levels, those of the picture
+            at half its size, each cell four times.
         """
-        return append_coordinates(self.backbone((images - self.pixel_mean) / self.pixel_std))
+        images = (images - self.pixel_mean) / self.pixel_std
+        features = self.backbone(images)
+        if self.config.levels == 2:
+            half = self.backbone(avg_pool2d(images, 2))
+            features = torch.cat([features, interpolate(half, scale_factor=2.0)], 1)
+        return append_coordinates(features)
+
+    def levels(self, features: Tensor) -> list[Tensor]:
+        """The backbone's features (B, C, H/4, W/4) and, with two levels, (B, C, H/8, W/8)."""
+        channels = self.backbone.out_channels
+        return [
+            features[:, number * channels : (number + 1) * channels, :: 1 << number, :: 1 << number]
+            for number in range(self.config.levels)
+        ]
 
     def maps(self, features: Tensor) -> Maps:
         """Maps of features."""
@@ -189,12 +211,14 @@ class RompNetwork(nn.Module):
         Returns:
             (B, N, 145).
         """
-        return self.lifting(*self.refinement(features, self.evidence(features, cells)))
+        evidence = self.evidence(features, cells)
+        return self.lifting(*self.refinement(self.levels(features), evidence))
 
     def evidence(self, features: Tensor, cells: Tensor | None = None) -> Evidence:
         """Where the people at cells have their keypoints, before the refinement; see above."""
         stride = self.config.map_stride // self.feature_stride
-        return read_evidence(features, self.backbone.evidence_channels, stride, cells)
+        levels = self.levels(features)
+        return read_evidence(levels, self.backbone.evidence_channels, stride, cells)
 
     def _squash(self, center: Tensor) -> Tensor:
         return center.sigmoid() if self.config.center_sigmoid else center

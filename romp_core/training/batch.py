@@ -10,6 +10,7 @@ from torch import Tensor
 from romp_core.body.joints import JOINTS_71
 from romp_core.center_map.encode import TORSO, body_centers
 from romp_core.data.sample import VISIBLE, Sample
+from romp_core.evaluation.keypoints import people_areas
 from romp_core.geometry.cameras import Letterbox
 from romp_core.geometry.rotations import axis_angle_to_matrix
 
@@ -36,6 +37,7 @@ class Batch:
         centers: (B, N, 2) body centers (means of the visible torso joints), -1..1.
         box_centers: (B, N, 2) middles of the boxes, -1..1.
         diagonals: (B, N) diagonals of the boxes, in the same unit (the picture's is 2 sqrt 2).
+        areas: (B, N) of the people, in that unit squared, for keypoint similarity.
         keypoints: (B, N, 71, 2), -1..1.
         labeled: (B, N, 71) bool.
         visible: (B, N, 71) bool, labeled and not hidden.
@@ -58,6 +60,7 @@ class Batch:
     centers: Tensor
     box_centers: Tensor
     diagonals: Tensor
+    areas: Tensor
     keypoints: Tensor
     labeled: Tensor
     visible: Tensor
@@ -135,6 +138,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
         centers=body_centers(positions, seen, TORSO_MASK),
         box_centers=boxes.mean(-2),
         diagonals=(boxes[..., 1, :] - boxes[..., 0, :]).norm(dim=-1),
+        areas=_pad([people_areas(sample) for sample in samples], count) * (2 / size) ** 2,
         keypoints=torch.where(labeled[..., None], positions, 0),
         labeled=labeled & valid[..., None],
         visible=visible & valid[..., None],

@@ -73,6 +73,10 @@ class ScheduleConfig:
     workers: int = 8
     precision: str = "bf16-mixed"
 
+    def freezes(self, name: str) -> bool:
+        """Whether a parameter, or all whose names begin with that of a module, stay as they are."""
+        return name.startswith(self.frozen)
+
 
 @dataclass(frozen=True)
 class TrainingConfig:

@@ -1,15 +1,19 @@
 """Losses of a backbone's 2D evidence: keypoint heatmaps, and offsets from cells to keypoints."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from romp_core.body.joints import JOINT_SETS, JOINTS_71
 from romp_core.center_map import encode
+from romp_core.evaluation.keypoints import oks_sigmas
 from romp_core.network import RompNetwork
-from romp_core.network.evidence import cell_keypoints
+from romp_core.network.evidence import Evidence, cell_keypoints, near_share
 from romp_core.training.batch import Batch, to_cells
-from romp_core.training.losses import center_focal_loss, keypoints_loss
+from romp_core.training.losses import center_focal_loss, keypoints_loss, similarity_loss
 
+_SIGMAS = oks_sigmas(JOINT_SETS["coco17"])
 COCO = [JOINTS_71.index(name) for name in JOINT_SETS["coco17"]]
 _EXTENT_SHARE, _SMALLEST_EXTENT = 0.25, 0.02  # of a box's diagonal; of the half side
 _HIPS, _SMALLEST_SPREAD_M = slice(11, 13), 0.05  # COCO's order
@@ -19,7 +23,8 @@ _SMALLEST_RADIUS, _RADIUS_SHARE = 2.0, 0.04  # cells, and of the person's box's 
 def heatmaps_loss(batch: Batch, network: RompNetwork, features: Tensor) -> tuple[Tensor, Tensor]:
     """Focal loss of the keypoint heatmaps (as Eq. 3, for keypoints instead of centers).
 
-    Around keypoints that are labeled but hidden, and in ignored boxes, nothing is judged.
+    Around keypoints that are labeled but hidden, and in ignored boxes, nothing is judged. With two
+    levels, the sum of both.
 
     Args:
         batch: B pictures.
@@ -29,7 +34,13 @@ def heatmaps_loss(batch: Batch, network: RompNetwork, features: Tensor) -> tuple
     Returns:
         Loss per picture (B,), and visible keypoints per picture (B,) to divide by.
     """
-    heatmaps = features[:, network.backbone.evidence_channels["keypoint_heatmaps"]]
+    channels = network.backbone.evidence_channels["keypoint_heatmaps"]
+    parts = [_heatmaps_loss(batch, level[:, channels]) for level in network.levels(features)]
+    loss, peaks = parts[0]
+    return sum((part for part, _ in parts[1:]), loss), peaks
+
+
+def _heatmaps_loss(batch: Batch, heatmaps: Tensor) -> tuple[Tensor, Tensor]:
     size = heatmaps.shape[-1]
     # Per keypoint, over people: (B, 17, N, ...).
     cells = to_cells(batch.keypoints[:, :, COCO], size).transpose(1, 2)
@@ -46,37 +57,49 @@ def heatmaps_loss(batch: Batch, network: RompNetwork, features: Tensor) -> tuple
     return loss.view(-1, count).sum(1), peaks.view(-1, count).sum(1)
 
 
-def refined_loss(batch: Batch, network: RompNetwork, features: Tensor, cells: Tensor) -> Tensor:
+def refined_loss(batch: Batch, rounds: Sequence[Evidence]) -> Tensor:
     """How far refined keypoints are from the true ones, how wrongly they are believed, and
     how wrong their depth is.
 
-    Of a keypoint that is off by a share e of the person's extent, 0.75 exp(-e / 0.18) is to be
-    believed: what `training.lifting` assumes. Mean over the rounds.
+    Distance and keypoint similarity count alike: the one reaches far, the other is what people are
+    judged by. Of a keypoint that is off by a share e of the person's extent, 0.75 exp(-e / 0.18)
+    is to be believed: what `training.lifting` assumes. Mean over the rounds.
 
     Args:
         batch: B pictures with N people.
-        network: a network with `lifting`.
-        features: (B, C, h, w) float32, its features.
-        cells: (B, N) flat numbers of the cells that answer.
+        rounds: evidence of all N after each round of refinement.
 
     Returns:
         (K,) of the valid people, in units of their extents.
     """
-    evidence = network.evidence(features, cells)
     truth = batch.keypoints[batch.valid][:, COCO]
     labeled = batch.labeled[batch.valid][:, COCO]
+    areas = batch.areas[batch.valid]
     extent = (batch.diagonals[batch.valid] * _EXTENT_SHARE).clamp(min=_SMALLEST_EXTENT)
     known = batch.has_joints[batch.valid][:, COCO].all(1)
     true_depth = relative_depth(batch.joints[batch.valid][:, COCO])
     costs = []
-    for refined in network.refinement.rounds(features, evidence):
+    for refined in rounds:
         keypoints, confidence, depth = (values[batch.valid] for values in refined)
         error = (keypoints - truth).detach().norm(dim=-1) / extent[:, None]
         believed = (confidence - believable(error)).square()
         belief = (believed * labeled).sum(1) / labeled.sum(1).clamp(min=1)
         wrong_depth = ((depth - true_depth).square() * known[:, None]).mean(1)
-        costs.append(keypoints_loss(keypoints, truth, labeled, extent) + belief + wrong_depth)
+        costs.append(
+            keypoints_loss(keypoints, truth, labeled, extent)
+            + coco_similarity_loss(keypoints, truth, labeled, areas)
+            + belief
+            + wrong_depth
+        )
     return torch.stack(costs).mean(0)
+
+
+def coco_similarity_loss(
+    predicted: Tensor, truth: Tensor, labeled: Tensor, areas: Tensor
+) -> Tensor:
+    """`similarity_loss` (K,) of COCO's keypoints (K, 17, 2)."""
+    sigmas = torch.tensor(_SIGMAS, dtype=predicted.dtype, device=predicted.device)
+    return similarity_loss(predicted, truth, labeled, areas, sigmas)
 
 
 def relative_depth(points: Tensor) -> Tensor:
@@ -96,6 +119,8 @@ def offsets_loss(
 ) -> Tensor:
     """Distance of each person's keypoints from where the person's cell says they are.
 
+    With two levels, the mean of what both say, weighted by who is believed.
+
     Args:
         batch: B pictures with N people.
         network: a network with `lifting`.
@@ -106,8 +131,22 @@ def offsets_loss(
     Returns:
         (K,) in units of the people's sizes.
     """
-    offsets = features[:, network.backbone.evidence_channels["keypoint_offsets"]]
-    stride = network.config.map_stride // network.feature_stride
-    predicted = cell_keypoints(offsets, stride, cells)[batch.valid]
+    channels = network.backbone.evidence_channels["keypoint_offsets"]
     labeled = batch.labeled[batch.valid][:, COCO]
-    return keypoints_loss(predicted, batch.keypoints[batch.valid][:, COCO], labeled, scale)
+    truth = batch.keypoints[batch.valid][:, COCO]
+    stride = network.config.map_stride // network.feature_stride
+    costs = [
+        keypoints_loss(
+            cell_keypoints(level[:, channels], stride >> number, cells)[batch.valid],
+            truth,
+            labeled,
+            scale,
+        )
+        for number, level in enumerate(network.levels(features))
+    ]
+    if len(costs) == 1:
+        return costs[0]
+    # As far as can be told from the true size; people cut by the border are nearer than it says.
+    extent = (batch.diagonals[batch.valid] * _EXTENT_SHARE).clamp(min=_SMALLEST_EXTENT)
+    near = near_share(extent).clamp(0.1, 0.9)
+    return (1 - near) * costs[0] + near * costs[1]

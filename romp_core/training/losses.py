@@ -14,6 +14,7 @@ from romp_core.geometry.alignment import procrustes_align
 FOCAL_ALPHA, FOCAL_BETA = 2, 4
 _PROBABILITY_MARGIN = 1e-3
 _MINIMUM_FOR_PROCRUSTES = 4
+_SMALLEST_AREA = 1e-4  # of a picture whose area is 4
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,9 @@ class LossWeights:
             as the next. The paper has neither.
         offsets: 2D keypoints by the backbone's offsets.
         refined: 2D keypoints after their refinement, and how sure it is of them.
+        similarity: one minus the keypoint similarity (OKS) of COCO's keypoints, projected. Beside
+            `keypoints`, whose mean is ruled by those that are far off: this is what people are
+            judged by.
     """
 
     center: float = 160.0
@@ -44,6 +48,7 @@ class LossWeights:
     heatmaps: float = 0.0
     offsets: float = 0.0
     refined: float = 0.0
+    similarity: float = 0.0
 
 
 def center_focal_loss(
@@ -146,6 +151,25 @@ def keypoints_loss(
     """
     distance = _masked_mean(_safe_norm(predicted - target), labeled)
     return distance / scale
+
+
+def similarity_loss(
+    predicted: Tensor, target: Tensor, labeled: Tensor, areas: Tensor, sigmas: Tensor
+) -> Tensor:
+    """One minus object keypoint similarity (as in YOLO-Pose, Maji et al., 2022).
+
+    Args:
+        predicted, target: (K, J, 2).
+        labeled: (K, J) bool.
+        areas: (K,) of the people, in the same unit squared.
+        sigmas: (J,) of `evaluation.keypoints.oks_sigmas`.
+
+    Returns:
+        (K,), 0..1; 0 where nothing is labeled.
+    """
+    spread = 2 * areas.clamp(min=_SMALLEST_AREA)[:, None] * (2 * sigmas).square()
+    distance = (predicted - target).square().sum(-1)
+    return _masked_mean(1 - torch.exp(-distance / spread), labeled)
 
 
 def _centred(points: Tensor, used: Tensor) -> Tensor:

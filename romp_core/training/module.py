@@ -7,19 +7,26 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from romp_core.body.joints import JOINTS_71
+from romp_core.body.joints import JOINT_SETS, JOINTS_71
 from romp_core.body.model import BodyModel
 from romp_core.mesh_parameters import Bodies, MeshDecoder
 from romp_core.network import Maps, RompNetwork
+from romp_core.runtime.openvino_runtime import OpenVinoRuntime
 from romp_core.training import losses
 from romp_core.training.batch import Batch
 from romp_core.training.config import TrainingConfig
-from romp_core.training.evidence import heatmaps_loss, offsets_loss, refined_loss
+from romp_core.training.evidence import (
+    COCO,
+    coco_similarity_loss,
+    heatmaps_loss,
+    offsets_loss,
+    refined_loss,
+)
 from romp_core.training.finite import FiniteLossModule
 from romp_core.training.schedule import make_optimizer
 from romp_core.training.targets import answering_cells, center_targets
 
-_BODY_LOSSES = ("pose", "betas", "joints", "aligned_joints", "keypoints", "prior")
+_BODY_LOSSES = ("pose", "betas", "joints", "aligned_joints", "keypoints", "similarity", "prior")
 _MINIMUM_BOX = 0.05  # of the picture's half side: distances within tinier people count no more
 
 
@@ -44,23 +51,35 @@ class RompTraining(FiniteLossModule):
         self.network = network.to(memory_format=torch.channels_last)
         self.decoder = MeshDecoder(body, root_align=config.root_align)
         self.prior = prior
+        self._frozen: OpenVinoRuntime | None = None
         # Annotations come for the 71 joints; a body may have fewer.
         self._joints = [JOINTS_71.index(name) for name in body.joint_names]
+        self._coco = body.joint_indices(JOINT_SETS["coco17"])
         root = torch.zeros(len(body.joint_names), dtype=torch.bool)
         root[self.decoder.root_joint_indices] = True
         self.register_buffer("_root", root, persistent=False)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Unweighted losses by name of `LossWeights`, means over the people of all processes."""
-        images = batch.images.float().to(memory_format=torch.channels_last)
-        features = self.network.features(images)
+        features = self._features(batch.images)
+        device = features.device.type
         if self.network.lifting is not None:
             center_map = self.network.center_map(features)
-            with torch.autocast(images.device.type, enabled=False):
+            with torch.autocast(device, enabled=False):
                 return self._lifted_losses(batch, center_map.float(), features.float())
         maps = self.network.maps(features)
-        with torch.autocast(images.device.type, enabled=False):  # bodies need full precision
+        with torch.autocast(device, enabled=False):  # bodies need full precision
             return self._losses_of_maps(batch, maps)
+
+    def _features(self, images: Tensor) -> Tensor:
+        """The network's features of (B, 3, S, S) uint8 images."""
+        frozen = self.config.schedule.freezes("backbone") and self.network.lifting is not None
+        if frozen and images.device.type == "cpu":
+            # What does not learn is run as inference runs it, in a third of the time.
+            if self._frozen is None:
+                self._frozen = OpenVinoRuntime(self.network, "float32")
+            return self._frozen(images.permute(0, 2, 3, 1).contiguous()).source
+        return self.network.features(images.float().to(memory_format=torch.channels_last))
 
     def _losses_of_maps(self, batch: Batch, maps: Maps) -> dict[str, Tensor]:
         result, cells = self._center_loss(batch, maps.center_map.float())
@@ -78,13 +97,15 @@ class RompTraining(FiniteLossModule):
         labeled = batch.labeled[batch.valid].any(-1)
         offsets = offsets_loss(batch, self.network, features, cells, _scales(batch))
         result["offsets"] = _mean(offsets * labeled, labeled)
-        if self.loss_weights["refined"]:
-            refined = refined_loss(batch, self.network, features, cells)
-            result["refined"] = _mean(refined * labeled, labeled)
+        levels, evidence = self.network.levels(features), self.network.evidence(features, cells)
+        rounds = self.network.refinement.rounds(levels, evidence)
+        result["refined"] = _mean(refined_loss(batch, rounds) * labeled, labeled)
         if not any(self.loss_weights[name] for name in _BODY_LOSSES):
             return result
-        params = self.network.lifted_params(features, cells)[batch.valid]
-        return result | self._people_losses(batch, self.decoder(params, with_vertices=False))
+        # Refinement learns from keypoints alone, as the layers before it do.
+        refined = (values[batch.valid].detach() for values in rounds[-1])
+        bodies = self.decoder(self.network.lifting(*refined), with_vertices=False)
+        return result | self._people_losses(batch, bodies)
 
     def _center_loss(self, batch: Batch, center_map: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """The center map's loss, and (B, N) the cells that answer for people."""
@@ -126,6 +147,15 @@ class RompTraining(FiniteLossModule):
                     _scales(batch) if self.config.keypoints_by_box else 1.0,
                 ),
                 labeled.any(-1),
+            ),
+            "similarity": (
+                coco_similarity_loss(
+                    bodies.projected[:, self._coco],
+                    batch.keypoints[valid][:, COCO],
+                    batch.labeled[valid][:, COCO],
+                    batch.areas[valid],
+                ),
+                batch.labeled[valid][:, COCO].any(-1),
             ),
         }
         if self.prior is not None:

@@ -35,7 +35,7 @@ def make_optimizer(
     if schedule.decay not in ("cosine", "constant"):
         raise ConfigError(f"decay is {schedule.decay!r}; expected cosine or constant")
     for name, parameter in network.named_parameters():
-        if name.startswith(schedule.frozen):
+        if schedule.freezes(name):
             parameter.requires_grad_(False)
     pretrained, fresh = _split(network)
     fresh += list(extra.parameters()) if extra is not None else []

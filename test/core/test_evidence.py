@@ -128,42 +128,42 @@ def some_features(network: RompNetwork) -> torch.Tensor:
 def test_refinement_that_learnt_nothing_changes_nothing(network):
     features = some_features(network)
     evidence = network.evidence(features, CELL)
-    refined = network.refinement(features, evidence)
+    refined = network.refinement(network.levels(features), evidence)
     torch.testing.assert_close(refined.keypoints, evidence.keypoints)
     torch.testing.assert_close(refined.confidence, evidence.confidence.clamp(1e-3, 1 - 1e-3))
 
 
-def test_refined_keypoints_are_measured_in_peoples_extents(network, monkeypatch):
-    batch, features = make_batch(), some_features(network)
+def test_refined_keypoints_are_measured_in_peoples_extents_and_by_their_similarity():
+    batch = make_batch()
     truth = batch.keypoints[:, :, COCO]
     sure = torch.full(truth.shape[:-1], 0.75)
     perfect = Evidence(truth, sure, relative_depth(batch.joints[0][:, COCO])[None])
 
     def loss(found: Evidence) -> float:
-        monkeypatch.setattr(network.refinement, "rounds", lambda *_: [perfect, found])
-        return refined_loss(batch, network, features, CELL).item()
+        return refined_loss(batch, [perfect, found]).item()
 
     assert loss(perfect) == pytest.approx(0, abs=1e-6)
-    extent = 0.25 * batch.diagonals[0, 0]
+    extent = 0.25 * batch.diagonals[0, 0].item()
     wrong = truth.clone()
     wrong[0, 0, WRIST_CHANNEL, 0] += 0.18 * extent  # one of two labeled keypoints, in one round
     knowing = perfect.confidence.clone()
     knowing[0, 0, WRIST_CHANNEL] = believable(torch.tensor(0.18))
+    area = 0.53 * (32 / 32) ** 2  # of a box of half the picture's side, which is 2 long
+    unlike = (1 - np.exp(-((0.18 * extent) ** 2) / (2 * area * (2 * 0.062) ** 2))) / 4
+    missed = 0.18 / 4 + unlike
     assert loss(perfect._replace(keypoints=wrong, confidence=knowing)) == pytest.approx(
-        0.18 / 4, rel=1e-4
+        missed, rel=1e-4
     )
     too_sure = (0.75 - believable(torch.tensor(0.18)).item()) ** 2 / 4
-    assert loss(perfect._replace(keypoints=wrong)) == pytest.approx(0.18 / 4 + too_sure, rel=1e-4)
+    assert loss(perfect._replace(keypoints=wrong)) == pytest.approx(missed + too_sure, rel=1e-4)
 
 
-def test_depth_counts_where_it_is_known(network, monkeypatch):
+def test_depth_counts_where_it_is_known(network):
     batch, features = make_batch(), some_features(network)
     evidence = network.evidence(features, CELL)
 
     def loss(depth: torch.Tensor) -> float:
-        rounds = [evidence._replace(depth=depth)]
-        monkeypatch.setattr(network.refinement, "rounds", lambda *_: rounds)
-        return refined_loss(batch, network, features, CELL).item()
+        return refined_loss(batch, [evidence._replace(depth=depth)]).item()
 
     off = torch.full((1, 1, 17), 0.5)
     assert loss(off) == loss(0 * off)
@@ -190,12 +190,16 @@ def test_refinement_learns_from_what_it_looks_at(network):
         whole = features.clone()
         whole[:, channels] = part
         # Where later rounds look follows from the first, and is given to them.
-        first = network.refinement.rounds(whole, network.evidence(whole, CELL))[0]
+        levels, evidence = network.levels(whole), network.evidence(whole, CELL)
+        first = network.refinement.rounds(levels, evidence)[0]
         return sum(values.square().sum() for values in first)
 
     part = features[:, channels].requires_grad_()
     assert torch.autograd.gradcheck(loss, part, atol=1e-4, fast_mode=True)
-    cost = refined_loss(batch, network, features.requires_grad_(), CELL).sum()
+    features.requires_grad_()
+    evidence = network.evidence(features, CELL)
+    rounds = network.refinement.rounds(network.levels(features), evidence)
+    cost = refined_loss(batch, rounds).sum()
     cost.backward()
     touched = features.grad.abs().sum((0, 2, 3)) > 0
     offsets = network.backbone.evidence_channels["keypoint_offsets"]

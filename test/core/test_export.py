@@ -16,7 +16,9 @@ from romp_core.runtime.export import export_network
 
 CONFIGS = {
     "maps": NetworkConfig("resnet18", input_size=64),
-    "lifting": NetworkConfig("mobilenet", input_size=64, center_sigmoid=True, lifting=True),
+    "lifting": NetworkConfig(
+        "mobilenet", input_size=64, center_sigmoid=True, lifting=True, levels=2
+    ),
 }
 
 

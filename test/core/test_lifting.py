@@ -11,6 +11,7 @@ from romp_core.network import NetworkConfig, RompNetwork, build_network
 from romp_core.network.evidence import (
     OFFSET_UNIT,
     cell_keypoints,
+    read_evidence,
     refine_keypoints,
 )
 from romp_core.network.lifting import KeypointLifting
@@ -64,11 +65,38 @@ def test_keypoints_move_uphill_and_stay_where_nothing_is_seen():
     peak = torch.tensor([2 * 20.5 / 48 - 1, 2 * 10.5 / 32 - 1])
     near = peak + torch.tensor([4 / 48, -4 / 32])  # two cells off
     positions = near.expand(1, 6, 17, 2)
-    moved, confidence = refine_keypoints(positions, heatmaps)
+    moved, confidence = refine_keypoints(positions, [heatmaps])
     assert (moved[0, 5, 3] - peak).norm() < 0.3 * (near - peak).norm()
     torch.testing.assert_close(moved[0, 5, 5], near)
     assert confidence[0, 0, 3] > 0.8
     assert confidence[0, 0, 5] == 0
+
+
+def bump(rows: int, columns: int, y: float, x: float, width: float) -> torch.Tensor:
+    down, right = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    return torch.exp(-((down + 0.5 - y) ** 2 + (right + 0.5 - x) ** 2) / (2 * width**2))
+
+
+@pytest.mark.parametrize(("size", "level"), [(0.1, 0), (0.9, 1)])
+def test_near_people_are_believed_to_the_picture_at_half_its_size(size, level):
+    """Both levels see people of one place, but other keypoints; each is right about its own."""
+    channels = {"keypoint_offsets": slice(0, 34), "keypoint_heatmaps": slice(34, 51)}
+    levels = [torch.zeros(1, 51, side, side) for side in (32, 16)]
+    torch.manual_seed(0)
+    truth = [size * torch.randn(17, 2).clamp(-1, 1) for _ in levels]
+    for features, keypoints in zip(levels, truth, strict=True):
+        side = features.shape[-1]
+        features[0, :34] = (keypoints.flip(-1) * (side / 2) / OFFSET_UNIT).reshape(34, 1, 1)
+    middle = torch.tensor([[8 * 16 + 8]])  # of the maps, whose stride is that of the second level
+    evidence = read_evidence(levels, channels, 2, middle)
+    expected = truth[level] + 1 / 16
+    torch.testing.assert_close(evidence.keypoints[0, 0], expected, atol=1e-4, rtol=0)
+    place = (expected[3] + 1) * levels[level].shape[-1] / 2
+    levels[level][0, 37] = bump(*levels[level].shape[-2:], place[1], place[0], 1.0)
+    assert read_evidence(levels, channels, 2, middle).confidence[0, 0, 3] > 0.7
+    levels[level][0, 37] = 0
+    levels[1 - level][0, 37] = 1
+    assert read_evidence(levels, channels, 2, middle).confidence[0, 0, 3] == 0
 
 
 def test_corrections_start_from_the_guess_before(lifting):

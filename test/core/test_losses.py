@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from romp_core.body.joints import JOINT_SETS
 from romp_core.errors import DataError
+from romp_core.evaluation.keypoints import oks, oks_sigmas
 from romp_core.geometry.rotations import axis_angle_to_matrix
 from romp_core.training import losses
 from romp_core.training.prior import MixturePrior, load_prior
@@ -29,19 +31,22 @@ ROOT = torch.tensor([True, True] + [False] * 5)
         (lambda x: losses.betas_loss(x, torch.ones_like(x)), (3, 10)),
         (lambda x: losses.joints_loss(x, TARGET, KNOWN, ROOT), (3, 7, 3)),
         (lambda x: losses.keypoints_loss(x, TARGET[..., :2], KNOWN), (3, 7, 2)),
+        (lambda x: losses.similarity_loss(x, TARGET[..., :2], KNOWN, AREAS, SIGMAS), (3, 7, 2)),
         (
             lambda x: losses.center_focal_loss(x.sigmoid() * 0.9 + 0.05, HEAT)[0],
             (2, 6, 6),
         ),
         (lambda x: PRIOR(axis_angle_to_matrix(0.1 * x)), (2, 24, 3)),
     ],
-    ids=["rotation", "betas", "joints", "keypoints", "center", "prior"],
+    ids=["rotation", "betas", "joints", "keypoints", "similarity", "center", "prior"],
 )
 def test_gradients(loss, shape):
     assert torch.autograd.gradcheck(loss, randn(*shape).requires_grad_(), atol=1e-4)
 
 
 TARGET = randn(3, 7, 3)
+AREAS = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
+SIGMAS = torch.linspace(0.2, 0.5, 7, dtype=torch.float64)
 HEAT = torch.zeros(2, 6, 6, dtype=torch.float64)
 HEAT[0, 2, 3] = 1
 HEAT[0, 2, 4] = 0.5
@@ -65,9 +70,22 @@ def test_unannotated_joints_never_matter():
         lambda target: losses.joints_loss(points, target, KNOWN, ROOT),
         lambda target: losses.aligned_joints_loss(points, target, KNOWN),
         lambda target: losses.keypoints_loss(points[..., :2], target[..., :2], KNOWN),
+        lambda target: losses.similarity_loss(
+            points[..., :2], target[..., :2], KNOWN, AREAS, SIGMAS
+        ),
     ):
         torch.testing.assert_close(loss(spoiled), loss(TARGET))
         assert loss(TARGET)[2] == 0
+
+
+def test_similarity_is_that_of_evaluation():
+    predicted, labels = randn(4, 17, 2), torch.rand(4, 17, generator=GENERATOR) < 0.7
+    true, areas = randn(4, 17, 2), 1 + randn(4).abs()
+    sigmas = oks_sigmas(JOINT_SETS["coco17"])
+    annotated = np.concatenate([true.numpy(), labels.numpy()[..., None]], -1)
+    expected = oks(predicted.numpy(), annotated, areas.numpy(), sigmas).diagonal()
+    found = losses.similarity_loss(predicted, true, labels, areas, torch.from_numpy(sigmas))
+    np.testing.assert_allclose(1 - found, expected, atol=1e-9)
 
 
 def test_values_by_hand():

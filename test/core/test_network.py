@@ -86,8 +86,20 @@ def test_coordinates_are_x_then_y_and_reach_the_borders():
 
 
 def test_empty_batches_give_empty_maps():
-    network = build_network(NetworkConfig("mobilenet", lifting=True))
+    network = build_network(NetworkConfig("mobilenet", lifting=True, levels=2))
     assert network(torch.zeros(0, 3, 64, 64)).params_map.shape == (0, 145, 8, 8)
+
+
+def test_levels_are_what_the_backbone_sees_of_the_picture_and_of_half_of_it():
+    network = build_network(NetworkConfig("mobilenet", lifting=True, levels=2))
+    torch.manual_seed(0)
+    half = 255 * torch.rand(2, 3, 64, 64)
+    images = half.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    with torch.inference_mode():
+        whole, smaller = network.levels(network.features(images))
+        for level, pictures in ((whole, images), (smaller, half)):
+            pixels = (pictures - network.pixel_mean) / network.pixel_std
+            torch.testing.assert_close(level, network.backbone(pixels), atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 100, 100), (3, 64, 64), (1, 4, 64, 64), (1, 3, 0, 0)])
@@ -98,9 +110,17 @@ def test_wrong_image_shapes_are_named(shape):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"backbone": "vgg"}, {"input_size": 500}, {"map_stride": 5}, {"head_blocks": 0}],
+    [
+        {"backbone": "vgg"},
+        {"input_size": 500},
+        {"map_stride": 5},
+        {"head_blocks": 0},
+        {"levels": 3, "backbone": "mobilenet", "lifting": True},
+        {"levels": 2},
+        {"map_stride": 4, "levels": 2, "backbone": "mobilenet", "lifting": True},
+    ],
     ids=str,
 )
 def test_wrong_configurations_are_named(wrong):
-    with pytest.raises(ConfigError, match=next(iter(wrong))):
+    with pytest.raises(ConfigError, match=f"{next(iter(wrong))} is"):
         NetworkConfig(**wrong)

@@ -19,7 +19,7 @@ from romp_core.runtime.device_path import DevicePath, Request, unpack
 from romp_core.runtime.engines import HostEngine
 
 CPU = torch.device("cpu")
-LIFTING = NetworkConfig("mobilenet", input_size=128, center_sigmoid=True, lifting=True)
+LIFTING = NetworkConfig("mobilenet", input_size=256, center_sigmoid=True, lifting=True, levels=2)
 
 
 def needs(*packages: str) -> pytest.MarkDecorator:
@@ -44,7 +44,7 @@ def lifting_network():
     network = make_network(NetworkConfig("resnet18", input_size=128))
     lifting = type(network)(LIFTING).eval()
     with torch.no_grad():
-        lifting.final_layers["2"][-1].weight.normal_(0, 0.3)
+        lifting.final_layers["2"][-1].weight.normal_(0, 3.0)
     return lifting
 
 

@@ -201,6 +201,30 @@ def test_frozen_layers_do_not_learn(tmp_path):
         assert (id(parameter) in learning) != frozen, name
 
 
+def test_a_frozen_backbone_is_run_as_inference_runs_it(tmp_path):
+    """By OpenVINO, batch norms included; the same losses, and nothing of it learns."""
+    from romp_core.body.model import BodyModel
+    from romp_core.training.batch import collate
+    from romp_core.training.module import RompTraining
+    from romp_core.training.run import make_network, make_source
+
+    config = tiny(
+        tmp_path, "schedule.frozen=[backbone]", "network.backbone=mobilenet", "network.lifting=true"
+    )
+    network = make_network(config).eval()
+    module = RompTraining(network, BodyModel.load("open"), config)
+    module.configure_optimizers()
+    source = make_source(config.data[0])
+    batch = collate([source[index] for index in range(2)])
+    found = module.losses(batch)
+    with torch.no_grad():
+        expected = network.features(batch.images.float())
+    torch.testing.assert_close(module._features(batch.images), expected, atol=1e-3, rtol=1e-3)
+    sum(found.values()).backward()
+    assert all(parameter.grad is None for parameter in network.backbone.parameters())
+    assert any(parameter.grad is not None for parameter in network.final_layers.parameters())
+
+
 def test_rates_relative_to_the_size_of_layers(tmp_path):
     from romp_core.training.run import make_network
     from romp_core.training.schedule import make_optimizer

@@ -1,0 +1,47 @@
+"""The script that trains the open model, from MoveNet's form of weights to a finished file."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from test_movenet import write_tensorflow_js
+
+from romp_core.checkpoints import read_checkpoint
+from romp_core.network.mobilenet import MobileNetPyramid
+
+pytest.importorskip("lightning", reason="the training extra is not installed")
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "train_open_model.sh"
+TINY = ("schedule.epochs=1", "schedule.steps_per_epoch=1", "schedule.batch_size=2",
+        "schedule.workers=0", "schedule.precision=32-true", "size=128")  # fmt: skip
+
+
+def test_the_open_model_can_be_trained_by_one_script(tmp_path):
+    weights = tmp_path / "movenet.json"
+    write_tensorflow_js(weights, MobileNetPyramid())
+    np.savez(tmp_path / "poses.npz", pose=0.1 * np.random.default_rng(0).normal(size=(9, 24, 3)))
+    panoramas = tmp_path / "panoramas"
+    panoramas.mkdir()
+    cv2.imwrite(str(panoramas / "grey.jpg"), np.full((64, 128, 3), 128, np.uint8))
+    light = {"sh9_rgb": np.eye(9, 3).tolist(), "exposure": 1.0}
+    (panoramas / "lighting.json").write_text(json.dumps({"grey": light}))
+    run = subprocess.run(
+        [SCRIPT, tmp_path / "poses.npz", panoramas, "2", "--", *(f"--set={x}" for x in TINY)],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "MOVENET": str(weights),
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(SCRIPT.parents[1]),
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    checkpoint = read_checkpoint(tmp_path / "runs" / "open.safetensors")
+    assert checkpoint.config.lifting
+    assert checkpoint.build(64).config.levels == 2
