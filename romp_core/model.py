@@ -332,6 +332,7 @@ def _usable_device(device: str | torch.device) -> torch.device:
         reason = str(error).splitlines()[0]
         raise ConfigError(
             f"device {str(device)!r} cannot be used ({reason}); expected cpu, or cuda on a "
-            "machine with an NVIDIA GPU and a CUDA build of torch"
+            "machine with an NVIDIA GPU, its driver, and a CUDA build of torch: `pip install "
+            "--upgrade torch` brings one on Linux"
         ) from error
     return device
