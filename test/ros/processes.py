@@ -23,10 +23,12 @@ def next_line(process: subprocess.Popen, meanwhile: Callable[[], object] = lambd
     deadline = time.monotonic() + PATIENCE_S
     with ThreadPoolExecutor(1) as reader:
         line = reader.submit(process.stdout.readline)
-        while not line.done():
-            if time.monotonic() > deadline:
-                process.kill()  # ends the reader too
-                raise AssertionError(f"{process.args} printed nothing for {PATIENCE_S:g} s")
-            meanwhile()
-            wait([line], timeout=0.05)
+        try:
+            while not line.done():
+                assert time.monotonic() < deadline, f"{process.args} printed nothing"
+                meanwhile()
+                wait([line], timeout=0.05)
+        except BaseException:
+            process.kill()  # else the reader, and with it the test, would wait for ever
+            raise
         return line.result()
