@@ -52,22 +52,14 @@ def posed(
     translation = people.translation[:, None]
     joints = joints + translation
     keypoints = camera.project(joints).astype(np.float32)
+    limit = torch.tensor([size[1] - 1.0, size[0] - 1.0])
     return replace(
         people,
         vertices=vertices + translation,
         joints=joints,
         keypoints_2d=keypoints,
-        boxes=_boxes(keypoints, size),
+        boxes=boxes_around(torch.from_numpy(keypoints), limit).numpy(),
     )
-
-
-def _boxes(keypoints: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(K, 4) boxes around (K, J, 2) keypoints as `boxes_around` has them, within an image."""
-    low, high = keypoints.min(1), keypoints.max(1)
-    margin = BOX_MARGIN * (high - low).max(1, keepdims=True)
-    boxes = np.concatenate([low - margin, high + margin], 1)
-    height, width = size
-    return np.minimum(np.maximum(boxes, 0), np.float32([width - 1, height - 1] * 2))
 
 
 def boxes_around(keypoints: Tensor, limit: Tensor) -> Tensor:
