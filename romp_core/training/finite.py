@@ -1,4 +1,4 @@
-"""What both training tasks do at every step: weigh losses, log them, stop when they break."""
+"""What all training tasks do alike: weigh losses, log them, stop when they break."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ from romp_core.training.config import TrainingConfig
 class FiniteLossModule(LightningModule):
     """A Lightning module whose loss is a weighted sum, and which never trains on NaN.
 
-    Batches have a length and `sources`, the names of what is in them.
+    Batches have a length and `sources`, the names of what is in them; subclasses have `network`.
 
     Args:
         config: the run.
@@ -25,6 +25,18 @@ class FiniteLossModule(LightningModule):
         super().__init__()
         self.config = config
         self.loss_weights = dict(weights)
+
+    def train(self, mode: bool = True) -> "FiniteLossModule":
+        """As any module; but frozen batch norms stay as they are, their statistics included."""
+        super().train(mode)
+        for name, module in self.network.named_modules():
+            if self.config.schedule.freezes(name):
+                module.eval()
+        return self
+
+    def on_fit_start(self) -> None:
+        """Lightning leaves modules in the mode that they are in."""
+        self.train()
 
     def losses(self, batch: Any) -> dict[str, Tensor]:
         """Unweighted losses by name, scalars."""

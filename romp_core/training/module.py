@@ -7,11 +7,10 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from romp_core.body.joints import JOINT_SETS, JOINTS_71
+from romp_core.body.joints import JOINTS_71
 from romp_core.body.model import BodyModel
 from romp_core.mesh_parameters import Bodies, MeshDecoder
 from romp_core.network import Maps, RompNetwork
-from romp_core.runtime.openvino_runtime import OpenVinoRuntime
 from romp_core.training import losses
 from romp_core.training.batch import Batch
 from romp_core.training.config import TrainingConfig
@@ -51,35 +50,24 @@ class RompTraining(FiniteLossModule):
         self.network = network.to(memory_format=torch.channels_last)
         self.decoder = MeshDecoder(body, root_align=config.root_align)
         self.prior = prior
-        self._frozen: OpenVinoRuntime | None = None
         # Annotations come for the 71 joints; a body may have fewer.
         self._joints = [JOINTS_71.index(name) for name in body.joint_names]
-        self._coco = body.joint_indices(JOINT_SETS["coco17"])
+        self._coco = body.joint_indices("coco17") if config.losses.similarity else []
         root = torch.zeros(len(body.joint_names), dtype=torch.bool)
         root[self.decoder.root_joint_indices] = True
         self.register_buffer("_root", root, persistent=False)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Unweighted losses by name of `LossWeights`, means over the people of all processes."""
-        features = self._features(batch.images)
-        device = features.device.type
+        images = batch.images.float().to(memory_format=torch.channels_last)
+        features = self.network.features(images)
         if self.network.lifting is not None:
             center_map = self.network.center_map(features)
-            with torch.autocast(device, enabled=False):
+            with torch.autocast(images.device.type, enabled=False):
                 return self._lifted_losses(batch, center_map.float(), features.float())
         maps = self.network.maps(features)
-        with torch.autocast(device, enabled=False):  # bodies need full precision
+        with torch.autocast(images.device.type, enabled=False):  # bodies need full precision
             return self._losses_of_maps(batch, maps)
-
-    def _features(self, images: Tensor) -> Tensor:
-        """The network's features of (B, 3, S, S) uint8 images."""
-        frozen = self.config.schedule.freezes("backbone") and self.network.lifting is not None
-        if frozen and images.device.type == "cpu":
-            # What does not learn is run as inference runs it, in a third of the time.
-            if self._frozen is None:
-                self._frozen = OpenVinoRuntime(self.network, "float32")
-            return self._frozen(images.permute(0, 2, 3, 1).contiguous()).source
-        return self.network.features(images.float().to(memory_format=torch.channels_last))
 
     def _losses_of_maps(self, batch: Batch, maps: Maps) -> dict[str, Tensor]:
         result, cells = self._center_loss(batch, maps.center_map.float())
@@ -97,10 +85,13 @@ class RompTraining(FiniteLossModule):
         labeled = batch.labeled[batch.valid].any(-1)
         offsets = offsets_loss(batch, self.network, features, cells, _scales(batch))
         result["offsets"] = _mean(offsets * labeled, labeled)
+        lifts = any(self.loss_weights[name] for name in _BODY_LOSSES)
+        if not lifts and not self.loss_weights["refined"]:
+            return result
         levels, evidence = self.network.levels(features), self.network.evidence(features, cells)
         rounds = self.network.refinement.rounds(levels, evidence)
         result["refined"] = _mean(refined_loss(batch, rounds) * labeled, labeled)
-        if not any(self.loss_weights[name] for name in _BODY_LOSSES):
+        if not lifts:
             return result
         # Refinement learns from keypoints alone, as the layers before it do.
         refined = (values[batch.valid].detach() for values in rounds[-1])
@@ -148,16 +139,16 @@ class RompTraining(FiniteLossModule):
                 ),
                 labeled.any(-1),
             ),
-            "similarity": (
-                coco_similarity_loss(
-                    bodies.projected[:, self._coco],
-                    batch.keypoints[valid][:, COCO],
-                    batch.labeled[valid][:, COCO],
-                    batch.areas[valid],
-                ),
-                batch.labeled[valid][:, COCO].any(-1),
-            ),
         }
+        if self._coco:
+            labeled = batch.labeled[valid][:, COCO]
+            cost = coco_similarity_loss(
+                bodies.projected[:, self._coco],
+                batch.keypoints[valid][:, COCO],
+                labeled,
+                batch.areas[valid],
+            )
+            parts["similarity"] = (cost, labeled.any(-1))
         if self.prior is not None:
             cost = self.prior(bodies.rotations)
             parts["prior"] = (cost, torch.ones_like(has_pose))

@@ -220,14 +220,13 @@ def draw_batch(module: RompTraining, batch: Batch, number: int) -> np.ndarray:
     from romp_core.center_map import decode
 
     picture = np.ascontiguousarray(batch.images[number].permute(1, 2, 0).cpu().numpy())
-    training = module.network.training
-    module.network.eval()  # else one picture would count as a batch in the batch norms' statistics
+    module.eval()  # else one picture would count as a batch in the batch norms' statistics
     with torch.inference_mode():
         images = batch.images[number : number + 1].float()
         maps = module.network(images)
         found = decode(maps.center_map, maps.params_map)
         bodies = module.decoder(found.params[found.valid].float(), with_vertices=False)
-    module.network.train(training)
+    module.train()
     annotated = batch.keypoints[number, batch.valid[number], :24].cpu().numpy()
     for people, color in (
         (annotated, (255, 255, 255)),

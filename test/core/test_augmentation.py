@@ -1,5 +1,7 @@
 """Augmentation and batches: annotations follow the picture; left and right stay right."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -92,6 +94,12 @@ def test_bodies_turn_with_the_picture(body, angle):
     keypoints = warped.keypoints_2d[0, :, :2] - warped.keypoints_2d[0, :, :2].mean(0)
     correlation = (joints * keypoints).sum() / np.linalg.norm(joints) / np.linalg.norm(keypoints)
     assert correlation > 0.98
+
+
+def test_areas_grow_with_the_picture(body):
+    sample = replace(make_sample(body), areas=np.full(len(make_sample(body)), 100.0))
+    warped = warp(sample, 256, np.array([160.0, 120.0]), 512.0, 0.3)  # half as large
+    np.testing.assert_allclose(warped.areas, 25)
 
 
 def test_mirrors_swap_left_and_right_of_everything(body):
