@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --qui
 ROS := $(or $(ROS_DISTRO),wheels)
 ROS_BUILD := $(if $(ROS_DISTRO),,--requirement requirements/ros-build.txt)
 SOURCES := CMakeLists.txt package.xml pyproject.toml setup.py \
-	$(shell find cmake config launch msg requirements romp_core ros2_romp -type f \
+	$(shell find cmake config launch msg requirements romp_core ros2_romp src -type f \
 		-not -path '*/__pycache__/*' 2>/dev/null)
 
 .DELETE_ON_ERROR:

@@ -7,16 +7,15 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
+from romp_core.body import compiled
 from romp_core.body.data import NUM_BETAS, NUM_JOINTS, NUM_POSE_FEATURES, BodyData
 from romp_core.body.files import read_body
 from romp_core.body.joints import JOINT_SETS, SMPL_JOINTS
 from romp_core.body.kinematics import KinematicTree
 from romp_core.body.products import FixedProduct
 from romp_core.geometry.rotations import axis_angle_to_matrix, rotation_6d_to_matrix
-
-_PEOPLE_IN_CACHE = 16
-"""So many people's blended transforms, 330 kB each, stay in a server CPU's cache."""
 
 OPEN_BODY = Path(__file__).parents[1] / "assets" / "open_body.npz"
 
@@ -65,6 +64,7 @@ class _SkinnedPoints(nn.Module):
             resting = resting - identities @ posedirs
         self.displaced = FixedProduct(_float32(directions), _float32(resting))
         self.blended = FixedProduct(_float32(weights.T))
+        self.influences = compiled.Influences(weights)
 
     def displace(self, betas: Tensor, rotations: Tensor) -> Tensor:
         """The points in the rest pose as shape and pose displace them.
@@ -80,14 +80,18 @@ class _SkinnedPoints(nn.Module):
         return self.displaced(coefficients).view(len(betas), 3, self.count)
 
     def skin(self, resting: Tensor, transforms: Tensor) -> Tensor:
-        """(3, B, N) posed points out of (B, 3, N) resting ones and transforms (3, 4, B, 24)."""
+        """(B, N, 3) posed points out of (B, 3, N) resting ones and transforms (B, 24, 4, 4)."""
+        if compiled.applies_to(resting):
+            return compiled.skin(resting, transforms, self.influences)
         x, y, z = resting.unbind(1)
-        # Dense although most weights are zero: gathering four transforms per vertex instead takes
-        # ten times as long on a CPU.
-        blended = self.blended(transforms.reshape(-1, NUM_JOINTS))
-        blended = blended.view(*transforms.shape[:3], self.count)
-        posed = torch.addcmul(blended[:, 3], blended[:, 0], x)
-        return posed.addcmul_(blended[:, 1], y).addcmul_(blended[:, 2], z)
+        # Dense although most weights are zero: for torch, gathering four transforms per point
+        # takes ten times as long on a CPU. Rows first: sums over the first axis are fast.
+        columns = transforms[..., :3].permute(2, 3, 0, 1)
+        blended = self.blended(columns.reshape(-1, NUM_JOINTS))
+        blended = blended.view(*columns.shape[:3], self.count)
+        posed = torch.addcmul(blended[3], blended[0], x)
+        posed = posed.addcmul_(blended[1], y).addcmul_(blended[2], z)
+        return posed.permute(1, 2, 0).contiguous()
 
 
 class BodyModel(nn.Module):
@@ -189,10 +193,12 @@ class BodyModel(nn.Module):
             )
         matrices = rotations.flatten(1)
         points = self.key_points.displace(betas, matrices)
-        transforms = self._transforms(rotations, points[..., :NUM_JOINTS])
-        joints = self.key_points.skin(points, transforms) @ self.joints_of_points
-        vertices = self._vertices(betas, matrices, transforms) if with_vertices else None
-        return BodyOutput(vertices, joints.permute(1, 2, 0).contiguous())
+        transforms = self._transforms(rotations, points)
+        joints = self.key_points.skin(points, transforms).mT @ self.joints_of_points
+        vertices = None
+        if with_vertices:
+            vertices = self.mesh.skin(self.mesh.displace(betas, matrices), transforms)
+        return BodyOutput(vertices, joints.mT.contiguous())
 
     def joint_indices(self, names: str | Sequence[str]) -> list[int]:
         """Where joints are in `joint_names`.
@@ -220,30 +226,21 @@ class BodyModel(nn.Module):
             )
         return [self.joint_names.index(name) for name in names]
 
-    def _transforms(self, rotations: Tensor, rest: Tensor) -> Tensor:
-        """(3, 4, B, 24) from the rest pose to the posed body.
+    def _transforms(self, rotations: Tensor, points: Tensor) -> Tensor:
+        """(B, 24, 4, 4) from the rest pose to the posed body, columns first.
 
         Args:
             rotations: (B, 24, 3, 3), each joint relative to its parent.
-            rest: (B, 3, 24) joints in the rest pose.
+            points: (B, 3, N) of which the first 24 are the joints in the rest pose.
         """
-        rotations, rest = rotations.permute(2, 3, 1, 0).contiguous(), rest.permute(1, 2, 0)
+        if compiled.applies_to(points):
+            return compiled.compose(self.parents, rotations, points)
+        rotations, rest = rotations.permute(2, 3, 1, 0), points[..., :NUM_JOINTS].permute(1, 2, 0)
+        rotations = rotations.contiguous()
         # A joint alone turns the body about where it rests, and so do its ancestors. Written out:
         # products of many small matrices with vectors are slow.
         transforms = self.tree.compose(rotations, rest - (rotations * rest).sum(1))
-        return transforms.transpose(2, 3).contiguous()
-
-    def _vertices(self, betas: Tensor, matrices: Tensor, transforms: Tensor) -> Tensor:
-        """(B, V, 3) out of betas (B, 10), rotations (B, 216) and transforms (3, 4, B, 24)."""
-        resting = self.mesh.displace(betas, matrices)
-        if torch.is_grad_enabled() or not resting.is_cpu:
-            return self.mesh.skin(resting, transforms).permute(1, 2, 0).contiguous()
-        vertices = resting.new_empty(len(resting), self.mesh.count, 3)
-        for first in range(0, len(resting), _PEOPLE_IN_CACHE):
-            group = slice(first, first + _PEOPLE_IN_CACHE)
-            posed = self.mesh.skin(resting[group], transforms[:, :, group])
-            vertices[group] = posed.permute(1, 2, 0)
-        return vertices
+        return pad(transforms, (0, 0, 0, 0, 0, 0, 0, 1)).permute(3, 2, 1, 0)
 
 
 def _float32(array: np.ndarray) -> Tensor:

@@ -1,0 +1,100 @@
+"""The compiled part of the body layer against torch's, and what it refuses."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from body_factory import random_body
+
+from romp_core.body import BodyModel, compiled
+
+VERTICES = 50
+
+
+@pytest.fixture(scope="module")
+def library():
+    return pytest.importorskip("romp_core_compiled", reason="nothing was built: run `make test`")
+
+
+@pytest.fixture(scope="module")
+def data():
+    return random_body(VERTICES, 8)
+
+
+def random_people(count):
+    generator = torch.Generator().manual_seed(count)
+    return torch.randn(count, 72, generator=generator), torch.randn(count, 10, generator=generator)
+
+
+@pytest.mark.parametrize("people", [0, 1, 3, 40])
+@pytest.mark.parametrize("followed", [1, 4, 24])
+def test_equals_torch(library, data, monkeypatch, people, followed):
+    weights = np.random.default_rng(0).dirichlet(np.ones(24), VERTICES)
+    weights[np.argsort(np.argsort(-weights)) >= followed] = 0
+    weights = (weights / weights.sum(1, keepdims=True)).astype(np.float32)
+    body = BodyModel(dataclasses.replace(data, weights=weights))
+    assert body.mesh.influences.joints.shape == (VERTICES, followed)
+    with torch.inference_mode():
+        found = body(*random_people(people))
+        monkeypatch.setattr(compiled, "library", None)
+        expected = body(*random_people(people))
+    torch.testing.assert_close(found, expected, atol=2e-6, rtol=0)
+
+
+def test_is_used_where_it_can_be(library, data, monkeypatch):
+    calls = []
+    monkeypatch.setattr(
+        compiled.library, "skin", lambda *a, skin=library.skin: (calls.append(a), skin(*a))
+    )
+    body = BodyModel(data)
+    body(*random_people(2))
+    assert not calls  # gradients may be asked for
+    with torch.no_grad():
+        body(*random_people(2), with_vertices=False)
+        assert len(calls) == 1
+        body(*random_people(2))
+        assert len(calls) == 3
+        body.double()(*random_people(2))
+        assert len(calls) == 3
+
+
+def arrays(points=5, joints=3):
+    return {
+        "resting": np.zeros((2, 3, points), np.float32),
+        "transforms": np.zeros((2, joints, 4, 4), np.float32),
+        "joints": np.zeros((points, 4), np.uint8),
+        "weights": np.zeros((points, 4), np.float32),
+        "posed": np.zeros((2, points, 3), np.float32),
+    }
+
+
+@pytest.mark.parametrize("name", list(arrays()))
+def test_arrays_of_another_size_are_refused(library, name):
+    correct = arrays()
+    library.skin(2, 5, 3, *correct.values())
+    short = correct | {name: correct[name][:-1].copy()}
+    with pytest.raises(ValueError, match=r"array \d has \d+ bytes; expected \d+"):
+        library.skin(2, 5, 3, *short.values())
+
+
+def test_joints_that_do_not_exist_are_refused(library):
+    wrong = arrays()
+    wrong["joints"][2, 1] = 3
+    with pytest.raises(ValueError, match="follows a joint that does not exist"):
+        library.skin(2, 5, 3, *wrong.values())
+
+
+@pytest.mark.parametrize("parents", [(-1, 1), (-1, 2), (-2, 0)])
+def test_trees_that_do_not_begin_at_the_root_are_refused(library, parents):
+    with pytest.raises(ValueError, match="parent does not come before"):
+        compiled.compose(parents, torch.zeros(1, 2, 3, 3), torch.zeros(1, 3, 4))
+
+
+def test_joints_without_a_place_are_refused(library):
+    with pytest.raises(ValueError, match="fewer points than joints"):
+        compiled.compose((-1, 0), torch.zeros(1, 2, 3, 3), torch.zeros(1, 3, 1))
+    with pytest.raises(ValueError, match="array 2"):
+        library.compose(
+            1, 2, np.array([-1, 0]), np.zeros(18, "f"), np.zeros(5, "f"), np.zeros(32, "f")
+        )
