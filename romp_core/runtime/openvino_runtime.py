@@ -1,5 +1,6 @@
 """OpenVINO: the fastest on x86 processors, above all on those that multiply bfloat16."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,9 @@ from romp_core.runtime.dense import DenseMaps
 from romp_core.runtime.onnx_export import dense_to_onnx
 
 if TYPE_CHECKING:
-    from openvino import InferRequest
+    from openvino import InferRequest, Model
+
+_HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
 
 class OpenVinoRuntime:
@@ -19,7 +22,7 @@ class OpenVinoRuntime:
 
     Args:
         network: what is run; copied.
-        precision: "float32" or "bfloat16".
+        precision: "float32", or "bfloat16" for all but `delicate_layers` of the backbone.
     """
 
     name = "openvino"
@@ -30,26 +33,92 @@ class OpenVinoRuntime:
         self.precision = precision
         self._core = openvino.Core()
         self._model = self._core.read_model(dense_to_onnx(network))
-        self._options = {
-            "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-        }
-        self._requests: dict[int, InferRequest] = {}
+        delicate = getattr(network.backbone, "delicate_layers", ())
+        self._delicate = delicate if precision == "bfloat16" else ()
+        self._requests: dict[int, list[InferRequest]] = {}
 
     def __call__(self, squares: Tensor) -> DenseMaps:
         """See `Runtime`."""
         batch = len(squares)
         if batch not in self._requests:
             self._requests[batch] = self._compile(squares.shape)
-        request = self._requests[batch]
-        # Shared memory on both sides: nothing is copied, nothing allocated.
-        request.infer([squares.numpy()], share_inputs=True, share_outputs=True)
+        # Shared memory on all sides: nothing is copied, nothing allocated.
+        inputs = [squares.numpy()]
+        for request in self._requests[batch]:
+            request.infer(inputs, share_inputs=True, share_outputs=True)
+            inputs = None
         outputs = (request.get_output_tensor(index).data for index in range(2))
         return DenseMaps(*(torch.from_numpy(np.asarray(maps)) for maps in outputs))
 
-    def _compile(self, shape: torch.Size) -> "InferRequest":
-        # Fixed shapes run a third faster than a free batch size.
+    def _compile(self, shape: torch.Size) -> "list[InferRequest]":
+        """What runs one after the other, each reading what the one before it has written."""
+        from openvino import passes
+
+        # Fixed shapes run a third faster than a free batch size. Biases become constants only by
+        # folding, and are then added within the convolutions.
         model = self._model.clone()
         model.reshape(list(shape))
-        return self._core.compile_model(model, "CPU", self._options).create_infer_request()
+        manager = passes.Manager()
+        manager.register_pass(passes.ConstantFolding())
+        manager.run_passes(model)
+        if not self._delicate:
+            return [self._request(model, self.precision)]
+        first, second = _split(model, self._delicate)
+        requests = [self._request(first, "float32"), self._request(second, self.precision)]
+        for index in range(len(second.inputs)):
+            requests[1].set_input_tensor(index, requests[0].get_output_tensor(index))
+        return requests
+
+    def _request(self, model: "Model", precision: str) -> "InferRequest":
+        options = {
+            "INFERENCE_PRECISION_HINT": _HINTS[precision],
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        }
+        return self._core.compile_model(model, "CPU", options).create_infer_request()
+
+
+def _split(model: "Model", layers: Sequence[str]) -> "tuple[Model, Model]":
+    """Cut a model in two behind some layers of the backbone. It is used up.
+
+    Args:
+        model: of a `DenseNetwork`.
+        layers: the backbone's names of them.
+
+    Returns:
+        The layers with all that they need; what is left, with an input per output of the first.
+    """
+    import openvino
+    from openvino import opset13
+
+    first = [
+        operation
+        for operation in model.get_ordered_ops()
+        if any(f"/backbone.1/{layer}/" in operation.get_friendly_name() for layer in layers)
+    ]
+    names = set()
+    while first:
+        operation = first.pop()
+        if operation.get_friendly_name() not in names:
+            names.add(operation.get_friendly_name())
+            first += [source.get_source_output().get_node() for source in operation.inputs()]
+    outputs, inputs = [], []
+    for operation in model.get_ordered_ops():
+        if operation.get_friendly_name() not in names or operation.get_type_name() == "Constant":
+            continue
+        for output in operation.outputs():
+            readers = [
+                reader
+                for reader in output.get_target_inputs()
+                if reader.get_node().get_friendly_name() not in names
+            ]
+            if readers:
+                parameter = opset13.parameter(output.get_shape(), output.get_element_type())
+                outputs.append(output)
+                inputs.append(parameter)
+                for reader in readers:
+                    reader.replace_source_output(parameter.output(0))
+    return (
+        openvino.Model(outputs, model.get_parameters(), "first"),
+        openvino.Model(model.get_results(), inputs, "second"),
+    )

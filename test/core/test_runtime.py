@@ -101,6 +101,32 @@ def test_runtimes_answer_what_the_network_does(
                 assert (one - other).abs().max() <= tolerance * other.abs().max()
 
 
+@needs("openvino")
+@pytest.mark.parametrize("batch", [1, 3])
+def test_delicate_layers_of_openvino_stay_in_float32(lifting_network, noise, monkeypatch, batch):
+    from romp_core.runtime import openvino_runtime
+
+    squares = HostLetterbox(LIFTING.input_size)(list(noise[:batch]))
+    with torch.inference_mode():
+        expected = reference(lifting_network, squares)
+    monkeypatch.setitem(openvino_runtime._HINTS, "bfloat16", "f32")
+    runtime = start_runtime(("openvino", "bfloat16"), lifting_network, CPU)
+    found = runtime(squares)
+    for one, other in zip(found, expected, strict=True):  # nothing is lost at the cut
+        assert (one - other).abs().max() <= 1e-4 * other.abs().max()
+    monkeypatch.undo()
+    runtime = start_runtime(("openvino", "bfloat16"), lifting_network, CPU)
+    runtime(squares)
+    first = runtime._requests[batch][0].get_compiled_model().get_runtime_model()
+    details = [operation.get_rt_info() for operation in first.get_ops()]
+    convolutions = [info for info in details if info["layerType"].astype(str) == "Convolution"]
+    modules = dict(lifting_network.backbone.named_modules())
+    delicate = [modules[name] for name in lifting_network.backbone.delicate_layers]
+    count = sum(isinstance(part, torch.nn.Conv2d) for layer in delicate for part in layer.modules())
+    assert len(convolutions) == LIFTING.levels * count
+    assert {info["runtimePrecision"].astype(str) for info in convolutions} == {"f32"}
+
+
 @needs("onnxruntime", "openvino")
 def test_people_are_the_same_whatever_runs_the_network(light_network, small_body, noise):
     expected = Romp(light_network, small_body).predict_batch(list(noise))
