@@ -32,7 +32,7 @@ class OpenVinoRuntime:
 
         self.precision = precision
         self._core = openvino.Core()
-        self._model = self._core.read_model(dense_to_onnx(network))
+        self._model = _channels_last(self._core.read_model(dense_to_onnx(network)))
         delicate = getattr(network.backbone, "delicate_layers", ())
         self._delicate = delicate if precision == "bfloat16" else ()
         self._requests: dict[int, list[InferRequest]] = {}
@@ -48,7 +48,8 @@ class OpenVinoRuntime:
             request.infer(inputs, share_inputs=True, share_outputs=True)
             inputs = None
         outputs = (request.get_output_tensor(index).data for index in range(2))
-        return DenseMaps(*(torch.from_numpy(np.asarray(maps)) for maps in outputs))
+        center_map, source = (torch.from_numpy(np.asarray(maps)) for maps in outputs)
+        return DenseMaps(center_map, source.permute(0, 3, 1, 2))
 
     def _compile(self, shape: torch.Size) -> "list[InferRequest]":
         """What runs one after the other, each reading what the one before it has written."""
@@ -76,6 +77,17 @@ class OpenVinoRuntime:
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         }
         return self._core.compile_model(model, "CPU", options).create_infer_request()
+
+
+def _channels_last(model: "Model") -> "Model":
+    """With a place's channels together in what people are read from, as OpenVINO keeps them."""
+    from openvino import Layout
+    from openvino.preprocess import PrePostProcessor
+
+    wrapped = PrePostProcessor(model)
+    wrapped.output(1).model().set_layout(Layout("NCHW"))
+    wrapped.output(1).tensor().set_layout(Layout("NHWC"))
+    return wrapped.build()
 
 
 def _split(model: "Model", layers: Sequence[str]) -> "tuple[Model, Model]":
