@@ -38,7 +38,7 @@ def posed(
         weak-perspective camera).
     """
     camera = intrinsics if isinstance(intrinsics, CameraModel) else CameraModel(intrinsics)
-    device = body.joints_template.device
+    device = body.device
     # Arrays where that can be: for a handful of people torch's calls cost several times NumPy's.
     rotations = Rotation.from_rotvec(people.pose.reshape(-1, 3)).as_matrix()
     with torch.inference_mode():
@@ -52,7 +52,7 @@ def posed(
     translation = people.translation[:, None]
     joints = joints + translation
     keypoints = camera.project(joints).astype(np.float32)
-    limit = torch.tensor([size[1] - 1.0, size[0] - 1.0])
+    limit = torch.tensor([[size[1] - 1.0, size[0] - 1.0]])
     return replace(
         people,
         vertices=vertices + translation,
@@ -66,5 +66,4 @@ def boxes_around(keypoints: Tensor, limit: Tensor) -> Tensor:
     """(K, 4) boxes around (K, J, 2) keypoints, a little wider, within 0..limit (K or 1, 2)."""
     low, high = torch.aminmax(keypoints, dim=1)
     margin = BOX_MARGIN * (high - low).amax(-1, keepdim=True)
-    low, high = low - margin, high + margin
-    return torch.cat([low.clamp(min=0).minimum(limit), high.clamp(min=0).minimum(limit)], 1)
+    return torch.cat([low - margin, high + margin], 1).clamp(min=0).minimum(limit.repeat(1, 2))

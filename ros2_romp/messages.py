@@ -53,7 +53,7 @@ def people_message(
 
 def body_message(body: BodyModel) -> BodyModelMessage:
     """The message that names the joints and connects the vertices of people of this body."""
-    device = body.joints_template.device
+    device = body.device
     rest = body(torch.zeros(1, 72, device=device), torch.zeros(1, 10, device=device))
     return BodyModelMessage(
         id=body.id,

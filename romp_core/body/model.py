@@ -139,6 +139,11 @@ class BodyModel(nn.Module):
         self.register_buffer("joints_of_points", _float32(joints_of_points), persistent=False)
 
     @property
+    def device(self) -> torch.device:
+        """Where its arrays are."""
+        return self.joints_of_points.device
+
+    @property
     def joints_template(self) -> Tensor:
         """(24, 3) joints of the mean shape in the rest pose, metres."""
         return self.key_points.displaced.offset.view(3, -1)[:, :NUM_JOINTS].T

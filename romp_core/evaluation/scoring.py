@@ -226,7 +226,7 @@ class Scorer:
 
 def _vertex_error(entry: PersonResult, sample: Sample, people: People, body: BodyModel) -> float:
     """PVE of one person in mm, pelvis aligned."""
-    device = body.joints_template.device
+    device = body.device
     pose, betas = sample.pose[entry.person, None], sample.betas[entry.person, None]
     with torch.inference_mode():
         true = body(torch.from_numpy(pose).to(device), torch.from_numpy(betas).to(device))
