@@ -55,6 +55,11 @@ def test_messages_are_installed_beside_the_nodes(package):
     assert {Path("ros2_romp/__init__.py"), Path("ros2_romp/msg/__init__.py")} <= installed
 
 
+def test_the_compiled_part_of_the_body_is_installed(package):
+    suffix = sysconfig.get_config_var("EXT_SUFFIX")
+    assert Path(f"romp_core_compiled{suffix}") in {Path(file) for file in package.files}
+
+
 def test_share_holds_what_ros_tools_look_for():
     prefix = Path(sysconfig.get_path("data"))
     share = prefix / "share/ros2_romp"

@@ -8,7 +8,7 @@ from torch import Tensor
 
 try:
     import romp_core_compiled as library
-except ImportError:  # a source tree that was never built: torch does it, more slowly
+except ModuleNotFoundError:  # a source tree that was never built: torch does it, more slowly
     library = None
 
 
@@ -19,6 +19,7 @@ def applies_to(tensor: Tensor) -> bool:
         and tensor.device.type == "cpu"
         and tensor.dtype == torch.float32
         and not torch.is_grad_enabled()
+        and not torch.jit.is_tracing()
     )
 
 
@@ -31,7 +32,7 @@ class Influences:
 
     def __init__(self, weights: np.ndarray):
         most = max(int((weights != 0).sum(1).max(initial=0)), 1)
-        joints = np.argsort(-weights, axis=1, kind="stable")[:, :most]
+        joints = np.argsort(-np.abs(weights), axis=1, kind="stable")[:, :most]
         self.joints = joints.astype(np.uint8)
         """(N, K) which joints, K the most that any point follows."""
         self.weights = np.take_along_axis(weights, joints, 1).astype(np.float32)
@@ -44,10 +45,13 @@ def compose(parents: Sequence[int], rotations: Tensor, rest: Tensor) -> Tensor:
     Args:
         parents: of J joints, each before its children, -1 for the root.
         rotations: (B, J, 3, 3), each relative to its parent's.
-        rest: (B, 3, N) points in the rest pose, of which the first J are the joints.
+        rest: (B, 3, N) points in the rest pose, metres, of which the first J are the joints.
 
     Returns:
         (B, J, 4, 4), columns first, of which the last row does not count.
+
+    Raises:
+        ValueError: a parent that does not come before its child, or fewer points than joints.
     """
     people, joints = rotations.shape[:2]
     transforms = rotations.new_empty(people, joints, 4, 4)
@@ -63,7 +67,7 @@ def compose(parents: Sequence[int], rotations: Tensor, rest: Tensor) -> Tensor:
 
 
 def skin(resting: Tensor, transforms: Tensor, influences: Influences) -> Tensor:
-    """(B, N, 3) posed points out of (B, 3, N) resting ones and transforms of `compose`."""
+    """(B, N, 3) posed points out of (B, 3, N) resting ones, metres, and transforms of `compose`."""
     people, _, points = resting.shape
     posed = resting.new_empty(people, points, 3)
     library.skin(

@@ -101,7 +101,7 @@ class MobileNetPyramid(nn.Module):
     """Where among the channels what is; offsets and sizes in units of `OFFSET_UNIT`."""
 
     delicate_layers = ("stem", "stages.0", "stages.1", "stages.2", "stages.3")
-    """Layers whose rounding to bfloat16 moves people's joints most, for a third of the time."""
+    """Layers whose rounding to bfloat16 moves people's joints most; a third of the work."""
 
     pixel_mean = (127.5, 127.5, 127.5)
     pixel_std = (127.5, 127.5, 127.5)

@@ -29,8 +29,8 @@ BACKBONES: dict[str, Callable[[], nn.Module]] = {
     "resnet18": resnet18,
     "mobilenet": MobileNetPyramid,
 }
-"""Backbones by name. Each has `out_channels`, `pixel_mean` and `pixel_std` and returns
-features of a quarter of the input's size."""
+"""Backbones by name. Each has `out_channels`, `pixel_mean` and `pixel_std`, perhaps
+`delicate_layers` (see `MobileNetPyramid`), and returns features of a quarter of the input's size."""
 
 SIZE_MULTIPLE = 64
 

@@ -40,7 +40,7 @@ class Runtime(Protocol):
     precision: str
 
     def __call__(self, squares: Tensor) -> DenseMaps:
-        """Maps of a batch of squares.
+        """Maps of a batch of squares; for one thread at a time.
 
         Args:
             squares: (B, S, S, 3) uint8 RGB, S the network's input size; on the runtime's device.

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from romp_core.errors import ConfigError
 from romp_core.network import RompNetwork
 from romp_core.runtime.dense import DenseMaps
 from romp_core.runtime.onnx_export import dense_to_onnx
@@ -14,6 +15,7 @@ from romp_core.runtime.onnx_export import dense_to_onnx
 if TYPE_CHECKING:
     from openvino import InferRequest, Model
 
+_SOURCE = DenseMaps._fields.index("source")
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
 
@@ -32,7 +34,9 @@ class OpenVinoRuntime:
 
         self.precision = precision
         self._core = openvino.Core()
-        self._model = _channels_last(self._core.read_model(dense_to_onnx(network)))
+        self._model = _channels_last(
+            self._core.read_model(dense_to_onnx(network)), outputs=[_SOURCE]
+        )
         delicate = getattr(network.backbone, "delicate_layers", ())
         self._delicate = delicate if precision == "bfloat16" else ()
         self._requests: dict[int, list[InferRequest]] = {}
@@ -79,14 +83,17 @@ class OpenVinoRuntime:
         return self._core.compile_model(model, "CPU", options).create_infer_request()
 
 
-def _channels_last(model: "Model") -> "Model":
-    """With a place's channels together in what people are read from, as OpenVINO keeps them."""
+def _channels_last(
+    model: "Model", inputs: Sequence[int] = (), outputs: Sequence[int] = ()
+) -> "Model":
+    """The model with the channels of a place together in some maps, as OpenVINO keeps them."""
     from openvino import Layout
     from openvino.preprocess import PrePostProcessor
 
     wrapped = PrePostProcessor(model)
-    wrapped.output(1).model().set_layout(Layout("NCHW"))
-    wrapped.output(1).tensor().set_layout(Layout("NHWC"))
+    for port in [*map(wrapped.input, inputs), *map(wrapped.output, outputs)]:
+        port.model().set_layout(Layout("NCHW"))
+        port.tensor().set_layout(Layout("NHWC"))
     return wrapped.build()
 
 
@@ -99,6 +106,9 @@ def _split(model: "Model", layers: Sequence[str]) -> "tuple[Model, Model]":
 
     Returns:
         The layers with all that they need; what is left, with an input per output of the first.
+
+    Raises:
+        ConfigError: the model has no such layers.
     """
     import openvino
     from openvino import opset13
@@ -108,6 +118,8 @@ def _split(model: "Model", layers: Sequence[str]) -> "tuple[Model, Model]":
         for operation in model.get_ordered_ops()
         if any(f"/backbone.1/{layer}/" in operation.get_friendly_name() for layer in layers)
     ]
+    if not first:
+        raise ConfigError(f"the network has no layers {', '.join(layers)} to keep in float32")
     names = set()
     while first:
         operation = first.pop()
@@ -130,7 +142,8 @@ def _split(model: "Model", layers: Sequence[str]) -> "tuple[Model, Model]":
                 inputs.append(parameter)
                 for reader in readers:
                     reader.replace_source_output(parameter.output(0))
+    cuts = range(len(inputs))
     return (
-        openvino.Model(outputs, model.get_parameters(), "first"),
-        openvino.Model(model.get_results(), inputs, "second"),
+        _channels_last(openvino.Model(outputs, model.get_parameters(), "first"), outputs=cuts),
+        _channels_last(openvino.Model(model.get_results(), inputs, "second"), inputs=cuts),
     )

@@ -32,6 +32,7 @@ def random_people(count):
 def test_equals_torch(library, data, monkeypatch, people, followed):
     weights = np.random.default_rng(0).dirichlet(np.ones(24), VERTICES)
     weights[np.argsort(np.argsort(-weights)) >= followed] = 0
+    weights[:, weights[0].argmin()] *= -0.1  # no file should, but some may
     weights = (weights / weights.sum(1, keepdims=True)).astype(np.float32)
     body = BodyModel(dataclasses.replace(data, weights=weights))
     assert body.mesh.influences.joints.shape == (VERTICES, followed)
@@ -78,6 +79,15 @@ def test_arrays_of_another_size_are_refused(library, name):
         library.skin(2, 5, 3, *short.values())
 
 
+@pytest.mark.parametrize(
+    ("sizes", "said"),
+    [((-2, 5, 3), "-2 people"), ((2, 1 << 62, 3), "points; expected 0 to"), ((2, 5, -3), "-3 joi")],
+)
+def test_impossible_numbers_are_refused(library, sizes, said):
+    with pytest.raises(ValueError, match=said):
+        library.skin(*sizes, *arrays().values())
+
+
 def test_joints_that_do_not_exist_are_refused(library):
     wrong = arrays()
     wrong["joints"][2, 1] = 3
@@ -86,7 +96,7 @@ def test_joints_that_do_not_exist_are_refused(library):
 
 
 @pytest.mark.parametrize("parents", [(-1, 1), (-1, 2), (-2, 0)])
-def test_trees_that_do_not_begin_at_the_root_are_refused(library, parents):
+def test_trees_whose_parents_do_not_come_first_are_refused(library, parents):
     with pytest.raises(ValueError, match="parent does not come before"):
         compiled.compose(parents, torch.zeros(1, 2, 3, 3), torch.zeros(1, 3, 4))
 

@@ -119,12 +119,20 @@ def test_delicate_layers_of_openvino_stay_in_float32(lifting_network, noise, mon
     runtime(squares)
     first = runtime._requests[batch][0].get_compiled_model().get_runtime_model()
     details = [operation.get_rt_info() for operation in first.get_ops()]
-    convolutions = [info for info in details if info["layerType"].astype(str) == "Convolution"]
-    modules = dict(lifting_network.backbone.named_modules())
-    delicate = [modules[name] for name in lifting_network.backbone.delicate_layers]
-    count = sum(isinstance(part, torch.nn.Conv2d) for layer in delicate for part in layer.modules())
-    assert len(convolutions) == LIFTING.levels * count
-    assert {info["runtimePrecision"].astype(str) for info in convolutions} == {"f32"}
+    kinds = {
+        info["runtimePrecision"].astype(str)
+        for info in details
+        if info["layerType"].astype(str) == "Convolution"
+    }
+    assert kinds == {"f32"}
+
+
+@needs("openvino")
+def test_delicate_layers_that_do_not_exist_are_named(lifting_network, noise, monkeypatch):
+    monkeypatch.setattr(type(lifting_network.backbone), "delicate_layers", ("stages.9",))
+    runtime = start_runtime(("openvino", "bfloat16"), lifting_network, CPU)
+    with pytest.raises(ConfigError, match=r"no layers stages\.9"):
+        runtime(HostLetterbox(LIFTING.input_size)(list(noise[:1])))
 
 
 @needs("onnxruntime", "openvino")

@@ -35,11 +35,12 @@ def test_executable_prints_its_help(workspace, executable):
 
 def test_messages_and_modules_come_from_the_workspace(workspace):
     code = (
-        "import ros2_romp.msg, romp_core\n"
+        "import ros2_romp.msg, romp_core, romp_core_compiled\n"
         "from rclpy.serialization import deserialize_message, serialize_message\n"
         "message = ros2_romp.msg.SmplPersonArray(people=[ros2_romp.msg.SmplPerson(track_id=7)])\n"
         "copy = deserialize_message(serialize_message(message), type(message))\n"
-        "print(copy.people[0].track_id, ros2_romp.msg.__file__, romp_core.__file__, sep='\\n')"
+        "modules = ros2_romp.msg, romp_core, romp_core_compiled\n"
+        "print(copy.people[0].track_id, *(module.__file__ for module in modules), sep='\\n')"
     )
     track_id, *files = in_workspace(workspace, sys.executable, "-c", code).splitlines()
     assert track_id == "7"
