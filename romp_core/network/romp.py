@@ -30,7 +30,7 @@ BACKBONES: dict[str, Callable[[], nn.Module]] = {
     "mobilenet": MobileNetPyramid,
 }
 """Backbones by name. Each has `out_channels`, `pixel_mean` and `pixel_std`, perhaps
-`delicate_layers` (see `MobileNetPyramid`), and returns features of a quarter of the input's size."""
+`delicate_layers` (see `MobileNetPyramid`). Features have a quarter of the input's size."""
 
 SIZE_MULTIPLE = 64
 
