@@ -91,11 +91,11 @@ static int count(const char *name, Py_ssize_t number)
 }
 
 /* Whether arrays hold as many numbers as expected; else ValueError is set. */
-static int fit(int count, const Py_buffer *const *buffers, const Py_ssize_t *bytes)
+static int fit(int arrays, const Py_buffer *const *buffers, const size_t *bytes)
 {
-    for (int i = 0; i < count; i++) {
-        if (buffers[i]->len != bytes[i]) {
-            PyErr_Format(PyExc_ValueError, "array %d has %zd bytes; expected %zd", i + 1,
+    for (int i = 0; i < arrays; i++) {
+        if ((size_t)buffers[i]->len != bytes[i]) {
+            PyErr_Format(PyExc_ValueError, "array %d has %zd bytes; expected %zu", i + 1,
                          buffers[i]->len, bytes[i]);
             return 0;
         }
@@ -103,9 +103,9 @@ static int fit(int count, const Py_buffer *const *buffers, const Py_ssize_t *byt
     return 1;
 }
 
-static void release(int count, Py_buffer *buffers)
+static void release(int arrays, Py_buffer *buffers)
 {
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < arrays; i++) {
         PyBuffer_Release(&buffers[i]);
     }
 }
@@ -120,10 +120,11 @@ static PyObject *compose(PyObject *self, PyObject *arguments)
         return NULL;
     }
     const Py_ssize_t joints = parents.len / (Py_ssize_t)sizeof(int64_t);
-    const Py_ssize_t numbers = people * (Py_ssize_t)sizeof(float);
+    const size_t numbers = (size_t)people * sizeof(float); /* wraps where count() refuses */
     const Py_buffer *const buffers[] = {&rotations, &rest, &transforms};
-    const Py_ssize_t bytes[] = {numbers * joints * ROTATION, numbers * COORDINATES * points,
-                                numbers * joints * NUMBERS};
+    const size_t bytes[] = {numbers * (size_t)joints * ROTATION,
+                            numbers * COORDINATES * (size_t)points,
+                            numbers * (size_t)joints * NUMBERS};
     int good = count("people", people) && count("points", points) && count("joints", joints) &&
                fit(3, buffers, bytes);
     const int64_t *above = parents.buf;
@@ -159,20 +160,22 @@ static PyObject *skin(PyObject *self, PyObject *arguments)
                           &transforms, &joints, &weights, &posed)) {
         return NULL;
     }
-    const Py_ssize_t numbers = people * (Py_ssize_t)sizeof(float);
+    const size_t numbers = (size_t)people * sizeof(float); /* wraps where count() refuses */
     const Py_ssize_t followed = points > 0 ? joints.len / points : 0;
     const Py_buffer *const buffers[] = {&resting, &transforms, &joints, &weights, &posed};
-    const Py_ssize_t bytes[] = {numbers * points * COORDINATES, numbers * bones * NUMBERS,
-                                points * followed, joints.len * (Py_ssize_t)sizeof(float),
-                                numbers * points * COORDINATES};
+    const size_t bytes[] = {numbers * (size_t)points * COORDINATES, numbers * (size_t)bones * NUMBERS,
+                            (size_t)points * (size_t)followed, (size_t)joints.len * sizeof(float),
+                            numbers * (size_t)points * COORDINATES};
     int good = count("people", people) && count("points", points) && count("joints", bones) &&
                count("joints per point", followed) && fit(5, buffers, bytes);
     const uint8_t *follows = joints.buf;
-    for (Py_ssize_t k = 0; good && k < joints.len; k++) {
-        good = follows[k] < bones;
-        if (!good) {
-            PyErr_SetString(PyExc_ValueError, "a point follows a joint that does not exist");
-        }
+    int last = -1; /* without leaving early, which vectors cannot: 27,560 joints at every call */
+    for (Py_ssize_t k = 0; k < joints.len; k++) {
+        last = follows[k] > last ? follows[k] : last;
+    }
+    if (good && last >= bones) {
+        good = 0;
+        PyErr_SetString(PyExc_ValueError, "a point follows a joint that does not exist");
     }
     if (good) {
         Py_BEGIN_ALLOW_THREADS
