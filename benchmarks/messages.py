@@ -18,7 +18,7 @@ from std_msgs.msg import Header
 
 from romp_core.people import People
 from romp_core.timing import spread, time_in_turns
-from ros2_romp.messages import people_message
+from ros2_romp.messages import serialized_people
 from ros2_romp.msg import SmplPersonArray
 
 PEOPLE, VERTICES, JOINTS = 10, 6890, 71
@@ -62,8 +62,8 @@ def measure() -> dict[str, np.ndarray]:
     publisher = node.create_publisher(SmplPersonArray, "people", 1)
     people, header = random_people(), Header(frame_id="camera")
 
-    def fill() -> SmplPersonArray:
-        return people_message(people, header, "body", (1080, 1920), with_vertices=True)
+    def fill() -> bytes:
+        return serialized_people(people, header, "body", (1080, 1920), with_vertices=True)
 
     listener = subprocess.Popen([sys.executable, __file__, "listen"])
     try:

@@ -1,15 +1,17 @@
 """What follows from people's parameters: the body in its place, its pixels, its box."""
 
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import torch
-from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from romp_core.body.model import BodyModel
 from romp_core.geometry.lens import CameraModel
 from romp_core.people import People
+
+Points = TypeVar("Points", np.ndarray, Tensor)
 
 BOX_MARGIN = 0.05
 """Widening of boxes around the joints, as a share of their longer side."""
@@ -38,13 +40,10 @@ def posed(
         weak-perspective camera).
     """
     camera = intrinsics if isinstance(intrinsics, CameraModel) else CameraModel(intrinsics)
-    device = body.device
-    # Arrays where that can be: for a handful of people torch's calls cost several times NumPy's.
-    rotations = Rotation.from_rotvec(people.pose.reshape(-1, 3)).as_matrix()
     with torch.inference_mode():
         pose, betas = (
-            torch.as_tensor(values, dtype=torch.float32, device=device)
-            for values in (rotations.reshape(-1, 24, 3, 3), people.betas)
+            torch.from_numpy(np.asarray(values, np.float32)).to(body.device)
+            for values in (people.pose, people.betas)
         )
         mesh, joints = body(pose, betas, with_vertices=with_vertices)
         joints = joints.cpu().numpy()
@@ -52,18 +51,31 @@ def posed(
     translation = people.translation[:, None]
     joints = joints + translation
     keypoints = camera.project(joints).astype(np.float32)
-    limit = torch.tensor([[size[1] - 1.0, size[0] - 1.0]])
+    limit = np.array([[size[1] - 1, size[0] - 1]], np.float32)
     return replace(
         people,
         vertices=vertices + translation,
         joints=joints,
         keypoints_2d=keypoints,
-        boxes=boxes_around(torch.from_numpy(keypoints), limit).numpy(),
+        boxes=boxes_around(keypoints, limit),
     )
 
 
-def boxes_around(keypoints: Tensor, limit: Tensor) -> Tensor:
-    """(K, 4) boxes around (K, J, 2) keypoints, a little wider, within 0..limit (K or 1, 2)."""
-    low, high = torch.aminmax(keypoints, dim=1)
-    margin = BOX_MARGIN * (high - low).amax(-1, keepdim=True)
-    return torch.cat([low - margin, high + margin], 1).clamp(min=0).minimum(limit.repeat(1, 2))
+def boxes_around(keypoints: Points, limit: Points) -> Points:
+    """Boxes x0, y0, x1, y1 around keypoints, a little wider, within the image.
+
+    Args:
+        keypoints: (K, J, 2) pixels, an array or a tensor.
+        limit: (K, 2) or (1, 2) of the same kind: the last pixel's x and y.
+
+    Returns:
+        (K, 4) of the same kind.
+    """
+    # For a handful of people torch's calls cost several times NumPy's.
+    library = torch if isinstance(keypoints, Tensor) else np
+    low, high = library.amin(keypoints, axis=1), library.amax(keypoints, axis=1)
+    margin = BOX_MARGIN * library.amax(high - low, axis=1, keepdims=True)
+    wider = library.concatenate([low - margin, high + margin], axis=1)
+    return library.minimum(
+        library.clip(wider, 0, None), library.concatenate([limit, limit], axis=1)
+    )

@@ -21,7 +21,7 @@ from ros2_romp.depth import DepthBuffer
 from ros2_romp.image_decoding import read_image, to_bgr
 from ros2_romp.images import to_image
 from ros2_romp.markers import MarkerStyle, MarkerWriter, Stamp
-from ros2_romp.messages import body_message, people_message
+from ros2_romp.messages import body_message, serialized_people
 from ros2_romp.msg import BodyModel as BodyModelMessage
 from ros2_romp.msg import SmplPersonArray
 from ros2_romp.parameters import Settings
@@ -228,7 +228,7 @@ class Camera:
         """
         size = frame.pixels.shape[:2]
         self._people.publish(
-            people_message(people, frame.header, self._body.id, size, with_vertices=wanted.vertices)
+            serialized_people(people, frame.header, self._body.id, size, wanted.vertices)
         )
 
     @property

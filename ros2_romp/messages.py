@@ -1,15 +1,18 @@
 """What `romp_core` found, as messages."""
 
 import array
+import math
 
 import numpy as np
 import torch
+from rclpy.serialization import deserialize_message
 from std_msgs.msg import Header
 
 from romp_core.body import BodyModel
 from romp_core.people import People
+from ros2_romp.cdr import CdrWriter
 from ros2_romp.msg import BodyModel as BodyModelMessage
-from ros2_romp.msg import SmplPerson, SmplPersonArray
+from ros2_romp.msg import SmplPersonArray
 
 SMPL_JOINTS = 24  # of a body's joints, those that pose refers to; they come first
 
@@ -41,14 +44,25 @@ def people_message(
     Returns:
         A SmplPersonArray with K people in the same order.
     """
-    height, width = image_size
-    return SmplPersonArray(
-        header=header,
-        body_model=body_model,
-        image_height=height,
-        image_width=width,
-        people=[_person_message(people, index, with_vertices) for index in range(len(people))],
-    )
+    serialized = serialized_people(people, header, body_model, image_size, with_vertices)
+    return deserialize_message(serialized, SmplPersonArray)
+
+
+def serialized_people(
+    people: People,
+    header: Header,
+    body_model: str,
+    image_size: tuple[int, int],
+    with_vertices: bool = False,
+) -> bytes:
+    """`people_message` as a publisher takes it too, without a Python object for each field."""
+    writer = CdrWriter()
+    writer.numbers("iI", header.stamp.sec, header.stamp.nanosec)
+    writer.string(header.frame_id)
+    writer.string(body_model)
+    writer.numbers("II", *image_size)
+    writer.sequence(_persons(people, with_vertices))
+    return writer.finish()
 
 
 def body_message(body: BodyModel) -> BodyModelMessage:
@@ -64,18 +78,28 @@ def body_message(body: BodyModel) -> BodyModelMessage:
     )
 
 
-def _person_message(people: People, index: int, with_vertices: bool) -> SmplPerson:
-    message = SmplPerson(
-        track_id=int(people.track_ids[index]),
-        confidence=float(people.confidence[index]),
-        betas=people.betas[index],
-        pose=people.pose[index],
-        translation=people.translation[index],
-        camera=people.camera[index],
-        joints=float_array(people.joints[index, :SMPL_JOINTS]),
-        keypoints_2d=float_array(people.keypoints_2d[index, :SMPL_JOINTS]),
-        box=people.boxes[index],
+def _persons(people: People, with_vertices: bool) -> np.ndarray:
+    """(K, N) uint32: everybody's SmplPerson, all of whose fields have four bytes per number."""
+    count = len(people)
+
+    def floats(values: np.ndarray) -> np.ndarray:
+        size = math.prod(values.shape[1:])
+        return np.asarray(values, np.float32).reshape(count, size).view(np.uint32)
+
+    def sequence(values: np.ndarray) -> list[np.ndarray]:
+        numbers = floats(values)
+        return [np.full((count, 1), numbers.shape[1], np.uint32), numbers]
+
+    # In the order of SmplPerson.msg.
+    return np.concatenate(
+        [
+            people.track_ids.astype(np.uint32)[:, None],
+            *map(floats, (people.confidence, people.betas, people.pose)),
+            *map(floats, (people.translation, people.camera)),
+            *sequence(people.joints[:, :SMPL_JOINTS]),
+            *sequence(people.keypoints_2d[:, :SMPL_JOINTS]),
+            floats(people.boxes),
+            *sequence(people.vertices if with_vertices else people.vertices[:, :0]),
+        ],
+        axis=1,
     )
-    if with_vertices:
-        message.vertices = float_array(people.vertices[index])
-    return message

@@ -7,6 +7,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -25,6 +26,24 @@ enum { MOST = 1 << 20 };
 /* A transform is four columns of four rows: three of a rotation's and the shift. The last row
    does not count. Columns lie at any address. */
 typedef float column __attribute__((vector_size(4 * ROWS), aligned(4), may_alias));
+
+/* The rotation about an axis by its length in radians (Rodrigues), by way of a quaternion. */
+static void rotate(const float *restrict axis_angle, float *restrict matrix)
+{
+    const double angle = sqrt((double)axis_angle[0] * axis_angle[0] +
+                              (double)axis_angle[1] * axis_angle[1] +
+                              (double)axis_angle[2] * axis_angle[2]);
+    const double share = angle > 0 ? sin(0.5 * angle) / angle : 0.5, w = cos(0.5 * angle);
+    const double x = share * axis_angle[0], y = share * axis_angle[1], z = share * axis_angle[2];
+    const double found[ROTATION] = {
+        1 - 2 * (y * y + z * z), 2 * (x * y - w * z),     2 * (x * z + w * y),
+        2 * (x * y + w * z),     1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
+        2 * (x * z - w * y),     2 * (y * z + w * x),     1 - 2 * (x * x + y * y),
+    };
+    for (int i = 0; i < ROTATION; i++) {
+        matrix[i] = (float)found[i];
+    }
+}
 
 /* One person's transforms from the rest pose to the posed body. Parents come before children. */
 static void compose_person(const int64_t *restrict parents, const float *restrict rotations,
@@ -108,6 +127,30 @@ static void release(int arrays, Py_buffer *buffers)
     for (int i = 0; i < arrays; i++) {
         PyBuffer_Release(&buffers[i]);
     }
+}
+
+static PyObject *rotations(PyObject *self, PyObject *arguments)
+{
+    (void)self;
+    Py_buffer vectors, matrices;
+    Py_ssize_t joints;
+    if (!PyArg_ParseTuple(arguments, "ny*w*", &joints, &vectors, &matrices)) {
+        return NULL;
+    }
+    const size_t numbers = (size_t)joints * sizeof(float);
+    const Py_buffer *const buffers[] = {&vectors, &matrices};
+    const size_t bytes[] = {numbers * COORDINATES, numbers * ROTATION};
+    const int good = count("joints", joints) && fit(2, buffers, bytes);
+    for (Py_ssize_t joint = 0; good && joint < joints; joint++) {
+        rotate((const float *)vectors.buf + COORDINATES * joint,
+               (float *)matrices.buf + ROTATION * joint);
+    }
+    Py_buffer all[] = {vectors, matrices};
+    release(2, all);
+    if (!good) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
 }
 
 static PyObject *compose(PyObject *self, PyObject *arguments)
@@ -196,6 +239,10 @@ static PyObject *skin(PyObject *self, PyObject *arguments)
 }
 
 static PyMethodDef methods[] = {
+    {"rotations", rotations, METH_VARARGS,
+     "rotations(joints, vectors, matrices)\n\n"
+     "Fill matrices (joints, 3, 3) from vectors (joints, 3), axis times angle in radians.\n"
+     "Contiguous float32 arrays; only their sizes are checked. ValueError: they do not fit."},
     {"compose", compose, METH_VARARGS,
      "compose(people, points, parents, rotations, rest, transforms)\n\n"
      "Fill transforms (people, joints, 4, 4), columns first, from parents (joints,) int64,\n"

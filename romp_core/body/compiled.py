@@ -1,4 +1,4 @@
-"""Kinematics and skinning by the compiled module romp_core_compiled (src/body.c), on a CPU."""
+"""Rotations, kinematics and skinning on a CPU, by src/body.c: the module romp_core_compiled."""
 
 from collections.abc import Sequence
 
@@ -37,6 +37,13 @@ class Influences:
         """(N, K) which joints, K the most that any point follows."""
         self.weights = np.take_along_axis(weights, joints, 1).astype(np.float32)
         """(N, K) how much."""
+
+
+def rotation_matrices(vectors: Tensor) -> Tensor:
+    """(B, J, 3, 3) rotation matrices of (B, J, 3) axis-angle vectors in radians."""
+    matrices = vectors.new_empty(*vectors.shape, 3)
+    library.rotations(matrices.shape[:-2].numel(), vectors.contiguous().numpy(), matrices.numpy())
+    return matrices
 
 
 def compose(parents: Sequence[int], rotations: Tensor, rest: Tensor) -> Tensor:

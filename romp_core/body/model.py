@@ -133,9 +133,9 @@ class BodyModel(nn.Module):
             np.pad(posedirs[:, touched], ((0, 0), (NUM_JOINTS, 0), (0, 0))),
             np.concatenate([np.eye(NUM_JOINTS), data.weights[touched]]),
         )
-        joints_of_points = np.zeros((self.key_points.count, len(self.joint_names)))
+        joints_of_points = np.zeros((len(self.joint_names), self.key_points.count))
         joints_of_points[:NUM_JOINTS, :NUM_JOINTS] = np.eye(NUM_JOINTS)
-        joints_of_points[NUM_JOINTS:, NUM_JOINTS:] = data.landmark_regressor[:, touched].T
+        joints_of_points[NUM_JOINTS:, NUM_JOINTS:] = data.landmark_regressor[:, touched]
         self.register_buffer("joints_of_points", _float32(joints_of_points), persistent=False)
 
     @property
@@ -199,11 +199,11 @@ class BodyModel(nn.Module):
         matrices = rotations.flatten(1)
         points = self.key_points.displace(betas, matrices)
         transforms = self._transforms(rotations, points)
-        joints = self.key_points.skin(points, transforms).mT @ self.joints_of_points
+        joints = self._joints(self.key_points.skin(points, transforms))
         vertices = None
         if with_vertices:
             vertices = self.mesh.skin(self.mesh.displace(betas, matrices), transforms)
-        return BodyOutput(vertices, joints.mT.contiguous())
+        return BodyOutput(vertices, joints)
 
     def joint_indices(self, names: str | Sequence[str]) -> list[int]:
         """Where joints are in `joint_names`.
@@ -231,6 +231,13 @@ class BodyModel(nn.Module):
             )
         return [self.joint_names.index(name) for name in names]
 
+    def _joints(self, points: Tensor) -> Tensor:
+        """(B, 24 + L, 3) out of (B, N, 3) posed key points."""
+        if compiled.applies_to(points):
+            # Torch's products of such a size cost twice as much.
+            return torch.from_numpy(self.joints_of_points.numpy() @ points.numpy())
+        return (points.mT @ self.joints_of_points.T).mT.contiguous()
+
     def _transforms(self, rotations: Tensor, points: Tensor) -> Tensor:
         """(B, 24, 4, 4) from the rest pose to the posed body, columns first.
 
@@ -255,10 +262,11 @@ def _float32(array: np.ndarray) -> Tensor:
 def _rotation_matrices(pose: Tensor) -> Tensor:
     """Rotation matrices (B, 24, 3, 3) of a pose in any of the accepted forms."""
     shape = tuple(pose.shape[1:])
-    if shape == (3 * NUM_JOINTS,):
-        return axis_angle_to_matrix(pose.unflatten(1, (NUM_JOINTS, 3)))
-    if shape == (NUM_JOINTS, 3):
-        return axis_angle_to_matrix(pose)
+    if shape in ((3 * NUM_JOINTS,), (NUM_JOINTS, 3)):
+        vectors = pose.reshape(-1, NUM_JOINTS, 3)
+        if compiled.applies_to(vectors):
+            return compiled.rotation_matrices(vectors)
+        return axis_angle_to_matrix(vectors)
     if shape == (NUM_JOINTS, 6):
         return rotation_6d_to_matrix(pose)
     if shape == (NUM_JOINTS, 3, 3):

@@ -1,5 +1,6 @@
 """Identities: which person of an image is which track."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from romp_core.tracking.association import (
     shape_evidence,
 )
 from romp_core.tracking.config import TrackingConfig
+from romp_core.tracking.measured import Measured, measured
 from romp_core.tracking.motion import MotionFilter
 from romp_core.tracking.rows import Rows
 
@@ -76,7 +78,7 @@ class Identities:
     def clear(self) -> None:
         """Forget everybody."""
         self._motion = MotionFilter(3, self._config.speed, self._config.speed_memory_s)
-        self._tracks = _new_tracks(_observed(People.empty(), np.empty((0, 24, 4)), self._config))
+        self._tracks = _new_tracks(measured(People.empty())[0])
         # Variances; networks differ, so they are measured.
         self._pose_noise = self._config.pose_noise**2
         self._shape_noise = self._config.shape_noise**2
@@ -87,43 +89,43 @@ class Identities:
         """(N,) ids that may still be given, seen in the last image or not."""
         return self._tracks.ids[self._tracks.ids > 0]
 
-    def update(self, people: People, rotations: np.ndarray, seconds: float) -> np.ndarray:
+    def update(self, seen: Measured, seconds: float) -> np.ndarray:
         """Who the people of the next image are.
 
         Args:
-            people: finite; their own ids are ignored.
-            rotations: (K, 24, 4) their poses as quaternions.
+            seen: D people.
             seconds: since the last image, above 0.
 
         Returns:
-            (K,) int64 ids, each at most once; 0 for whom has not been seen often enough.
+            (D,) int64 ids, each at most once; 0 for whom has not been seen often enough.
         """
-        seen = _observed(people, rotations, self._config)
         self._tracks.unseen_s += seconds
         self._end(seconds)
         self._motion.predict(seconds)
-        turned = pose_differences(self._tracks.rotations, seen.rotations)
-        rows, found = assign(self._evidence(seen, turned))
-        again = seen[found]
-        self._measure_noise(rows, again, turned[rows, found])
-        self._correct(rows, again)
-        row_of = np.full(len(people), -1)
+        noise = _position_noise(seen.position, self._config)
+        turned = pose_differences(self._tracks.rotations, seen.rotations[:, :SEEN_JOINTS])
+        rows, found = assign(self._evidence(seen, noise, turned))
+        row_of = np.full(len(seen.position), -1)
         row_of[found] = rows
+        if len(rows):
+            again = seen[found]
+            self._measure_noise(rows, again, turned[rows, found])
+            self._motion.correct(rows, again.position, noise.take(found, 0))
+            self._correct(rows, again)
         new = row_of < 0
         if new.any():
             row_of[new] = len(self._tracks.ids) + np.arange(new.sum())
-            self._begin(seen[new])
+            self._motion.append(seen.position[new], noise[new])
+            self._tracks = self._tracks + _new_tracks(seen[new])
         self._confirm()
         self._measure_population()
         return self._tracks.ids[row_of]
 
-    def _evidence(self, seen: "_Observed", turned: np.ndarray) -> np.ndarray:
-        """(T, D) of all kinds, poses being (T, D) apart."""
+    def _evidence(self, seen: Measured, noise: np.ndarray, turned: np.ndarray) -> np.ndarray:
+        """(T, D) of all kinds; positions have noise (D, 3, 3), poses are (T, D) apart."""
         tracks, motion, config = self._tracks, self._motion, self._config
         return (
-            position_evidence(
-                motion.position, motion.uncertainty, seen.position, seen.noise, config
-            )
+            position_evidence(motion.position, motion.uncertainty, seen.position, noise, config)
             + box_evidence(self._expected_boxes(), tracks.unseen_s, seen.boxes)
             + pose_evidence(turned, tracks.unseen_s, self._pose_noise, config)
             + shape_evidence(
@@ -137,16 +139,19 @@ class Identities:
         moved = memory * -np.expm1(-self._tracks.unseen_s / memory)
         return self._tracks.boxes + self._tracks.box_speeds * moved[:, None]
 
-    def _measure_noise(self, rows: np.ndarray, seen: "_Observed", turned: np.ndarray) -> None:
+    def _measure_noise(self, rows: np.ndarray, seen: Measured, turned: np.ndarray) -> None:
         """Learn how much pose and shape of one person differ, from tracks (M,) that are seen."""
         recent = self._tracks.unseen_s[rows] < SAME_MOMENT_S
-        if not recent.any():
+        count = np.count_nonzero(recent)
+        if not count:
             return
-        tracks, seen = self._tracks[rows[recent]], seen[recent]
-        share = -np.expm1(-recent.sum() / NOISE_MEMORY)
-        self._pose_noise += share * (max(turned[recent].mean(), LEAST_NOISE) - self._pose_noise)
-        apart = ((seen.betas - tracks.betas) ** 2).mean(1)
-        variance = (apart / (1 + 1 / tracks.hits)).mean()  # a mean over images errs too
+        share = -math.expm1(-count / NOISE_MEMORY)
+        change = turned[recent].sum() / count
+        self._pose_noise += share * (max(change, LEAST_NOISE) - self._pose_noise)
+        apart = seen.betas - self._tracks.betas.take(rows, 0)
+        apart = (apart * apart).sum(1) / apart.shape[1]
+        apart /= 1 + 1 / self._tracks.hits[rows]  # a mean over images errs too
+        variance = apart[recent].sum() / count
         self._shape_noise += share * (max(variance, LEAST_NOISE) - self._shape_noise)
 
     def _measure_population(self) -> None:
@@ -161,31 +166,25 @@ class Identities:
         found = (apart * apart).sum() / ((len(shapes) - 1) * shapes.shape[1])
         self._population = mean + share * (centre - mean), variance + share * (found - variance)
 
-    def _correct(self, rows: np.ndarray, seen: "_Observed") -> None:
+    def _correct(self, rows: np.ndarray, seen: Measured) -> None:
         """Take in what is seen of tracks."""
-        self._motion.correct(rows, seen.position, seen.noise)
-        before = self._tracks[rows]
-        seconds, hits = before.unseen_s[:, None], before.hits + 1
+        tracks = self._tracks
+        seconds = tracks.unseen_s[rows][:, None]
+        speed = (seen.boxes - tracks.boxes.take(rows, 0)) / seconds
         share = -np.expm1(-seconds / BOX_SPEED_S)
-        speed = (seen.boxes - before.boxes) / seconds
-        self._tracks[rows] = _Tracks(
-            ids=before.ids,
-            hits=hits,
-            unseen_s=np.zeros(len(rows)),
-            boxes=seen.boxes,
-            box_speeds=before.box_speeds + share * (speed - before.box_speeds),
-            betas=before.betas + (seen.betas - before.betas) / hits[:, None],
-            rotations=seen.rotations,
-        )
-
-    def _begin(self, seen: "_Observed") -> None:
-        """Tracks for people whom no track explains."""
-        self._motion.append(seen.position, seen.noise)
-        self._tracks = self._tracks + _new_tracks(seen)
+        tracks.box_speeds[rows] += share * (speed - tracks.box_speeds.take(rows, 0))
+        tracks.boxes[rows] = seen.boxes
+        tracks.hits[rows] += 1
+        tracks.unseen_s[rows] = 0
+        shift = seen.betas - tracks.betas.take(rows, 0)
+        tracks.betas[rows] += shift / tracks.hits[rows][:, None]
+        tracks.rotations[rows] = seen.rotations[:, :SEEN_JOINTS]
 
     def _confirm(self) -> None:
         """Ids for tracks that have been seen often enough."""
         ids, hits = self._tracks.ids, self._tracks.hits
+        if ids.all():
+            return
         for row in np.flatnonzero((ids == 0) & (hits >= self._config.birth_hits)):
             ids[row] = next(self._ids)
 
@@ -193,6 +192,8 @@ class Identities:
         """Forget who has been unseen for too long, also where images are seconds apart."""
         unseen_s = self._tracks.unseen_s
         missed = unseen_s > seconds  # in the last image
+        if seconds <= self._config.memory_s and not missed.any():
+            return
         kept = unseen_s <= self._config.memory_s
         kept &= (self._tracks.ids > 0) | ~missed | (unseen_s <= self._config.tentative_s)
         if not kept.all():
@@ -200,42 +201,15 @@ class Identities:
             self._tracks = self._tracks[kept]
 
 
-@dataclass
-class _Observed(Rows):
-    """The people of an image as tracking sees them, D of them, float64.
-
-    Attributes:
-        position: (D, 3) metres.
-        noise: (D, 3, 3) its covariance: along the line of sight more than across.
-        boxes: (D, 4) pixels.
-        betas: (D, 10).
-        rotations: (D, 22, 4) unit quaternions.
-    """
-
-    position: np.ndarray
-    noise: np.ndarray
-    boxes: np.ndarray
-    betas: np.ndarray
-    rotations: np.ndarray
-
-
-def _observed(people: People, rotations: np.ndarray, config: TrackingConfig) -> _Observed:
-    position = people.translation.astype(np.float64)
+def _position_noise(position: np.ndarray, config: TrackingConfig) -> np.ndarray:
+    """(D, 3, 3) covariance of measured positions: along the line of sight more than across."""
     along = position[:, :, None] * position[:, None]  # the squared distance times the direction's
-    squared = along.trace(axis1=1, axis2=2)
-    everywhere = config.lateral_noise**2 * squared + POSITION_NOISE_M**2
-    noise = (config.depth_noise**2 - config.lateral_noise**2) * along
-    noise += everywhere[:, None, None] * np.eye(3)
-    return _Observed(
-        position=position,
-        noise=noise,
-        boxes=people.boxes.astype(np.float64),
-        betas=people.betas.astype(np.float64),
-        rotations=rotations[:, :SEEN_JOINTS],
-    )
+    across = config.lateral_noise**2 * (position * position).sum(1) + POSITION_NOISE_M**2
+    everywhere = across[:, None, None] * np.eye(3)
+    return (config.depth_noise**2 - config.lateral_noise**2) * along + everywhere
 
 
-def _new_tracks(seen: _Observed) -> _Tracks:
+def _new_tracks(seen: Measured) -> _Tracks:
     count = len(seen.position)
     return _Tracks(
         ids=np.zeros(count, np.int64),
@@ -244,5 +218,5 @@ def _new_tracks(seen: _Observed) -> _Tracks:
         boxes=seen.boxes,
         box_speeds=np.zeros((count, 4)),
         betas=seen.betas,
-        rotations=seen.rotations,
+        rotations=seen.rotations[:, :SEEN_JOINTS],
     )

@@ -20,15 +20,16 @@ class MotionFilter:
 
     Attributes:
         mean: (T, 2, N) positions, velocities.
-        covariance: (T, 2, N, 2, N).
+        covariance: (T, 2, 2, N, N) of positions and velocities with each other.
     """
 
     def __init__(self, size: int, speed: float, memory_s: float):
         self._size = size
         self._speed = speed
         self._memory_s = memory_s
+        self._axes = np.eye(size).ravel()
         self.mean = np.empty((0, 2, size))
-        self.covariance = np.empty((0, 2, size, 2, size))
+        self.covariance = np.empty((0, 2, 2, size, size))
 
     @property
     def position(self) -> np.ndarray:
@@ -38,16 +39,16 @@ class MotionFilter:
     @property
     def uncertainty(self) -> np.ndarray:
         """(T, N, N) covariance of the positions."""
-        return self.covariance[:, 0, :, 0]
+        return self.covariance[:, 0, 0]
 
     def append(self, position: np.ndarray, noise: np.ndarray) -> None:
         """Start tracks at measured positions (D, N) with measurement noise (D, N, N)."""
         count, size = position.shape
         mean = np.zeros((count, 2, size))
         mean[:, 0] = position
-        covariance = np.zeros((count, 2, size, 2, size))
-        covariance[:, 0, :, 0] = noise
-        covariance[:, 1, :, 1] = self._speed**2 * np.eye(size)
+        covariance = np.zeros((count, 2, 2, size, size))
+        covariance[:, 0, 0] = noise
+        covariance[:, 1, 1] = self._speed**2 * np.eye(size)
         self.mean = np.concatenate([self.mean, mean])
         self.covariance = np.concatenate([self.covariance, covariance])
 
@@ -60,19 +61,24 @@ class MotionFilter:
         memory, variance = self._memory_s, self._speed**2
         kept = math.exp(-seconds / memory)
         moved = memory * -math.expm1(-seconds / memory)  # metres per m/s of velocity
-        transition = self._along_axes([[1.0, moved], [0.0, kept]])
-        # Exact discretisation of the process; van Kampen, Stochastic Processes, chapter VIII.
-        noise = self._along_axes(
+        # Exact discretisation of the process; van Kampen, Stochastic Processes, chapter VIII. The
+        # same along each axis, so that blocks of the covariance are mixed as if they were numbers.
+        common = moved**2 / memory
+        noise = np.array(
+            [2 * memory * (seconds - moved) - moved**2, common, common, 1 - kept**2],
+        )
+        transition = np.array(
             [
-                [2 * memory * (seconds - moved) - moved**2, moved**2 / memory],
-                [moved**2 / memory, 1 - kept**2],
+                [1, moved, moved, moved**2],
+                [0, kept, 0, moved * kept],
+                [0, 0, kept, moved * kept],
+                [0, 0, 0, kept**2],
             ]
         )
-        states = 2 * self._size
-        mean = self.mean.reshape(-1, states) @ transition.T
-        covariance = transition @ self.covariance.reshape(-1, states, states) @ transition.T
-        self.mean = mean.reshape(self.mean.shape)
-        self.covariance = (covariance + variance * noise).reshape(self.covariance.shape)
+        covariance = transition @ self.covariance.reshape(-1, 4, self._axes.size)
+        covariance += (variance * noise)[:, None] * self._axes
+        self.covariance = covariance.reshape(self.covariance.shape)
+        self.mean = np.array([[1, moved], [0, kept]]) @ self.mean
 
     def correct(self, rows: np.ndarray, position: np.ndarray, noise: np.ndarray) -> None:
         """Take in measurements.
@@ -83,20 +89,10 @@ class MotionFilter:
             noise: (M, N, N).
         """
         count, size = position.shape
-        covariance = self.covariance.take(rows, 0).reshape(count, 2 * size, 2 * size)
-        innovation = covariance[:, :size, :size] + noise
-        gain = np.linalg.solve(innovation, covariance[:, :size]).transpose(0, 2, 1)
+        before = self.covariance.take(rows, 0)
+        seen = before[:, 0].transpose(0, 2, 1, 3).reshape(count, size, 2 * size)
+        gain = np.linalg.solve(before[:, 0, 0] + noise, seen).transpose(0, 2, 1)
         residual = position - self.position.take(rows, 0)
-        change = (gain @ residual[..., None]).reshape(count, 2, size)
-        # Joseph form: stays symmetric and positive definite.
-        left = np.eye(2 * size)[None].repeat(count, 0)
-        left[:, :, :size] -= gain
-        covariance = left @ covariance @ left.transpose(0, 2, 1)
-        covariance += gain @ noise @ gain.transpose(0, 2, 1)
-        self.mean[rows] += change
-        self.covariance[rows] = covariance.reshape(count, 2, size, 2, size)
-
-    def _along_axes(self, block: list[list[float]]) -> np.ndarray:
-        """(2 N, 2 N): a matrix (2, 2) of position and velocity, the same along each axis."""
-        axes = np.eye(self._size)[:, None]
-        return (np.array(block)[:, None, :, None] * axes).reshape(2 * self._size, -1)
+        self.mean[rows] += (gain @ residual[..., None]).reshape(count, 2, size)
+        known = (gain @ seen).reshape(count, 2, size, 2, size).transpose(0, 1, 3, 2, 4)
+        self.covariance[rows] = before - known

@@ -11,6 +11,7 @@ import numpy as np
 from romp_core.geometry import quaternions
 from romp_core.people import People
 from romp_core.tracking.config import SmoothingConfig
+from romp_core.tracking.measured import Measured, measured
 from romp_core.tracking.rows import Rows
 
 NEAREST = 0.05
@@ -61,7 +62,7 @@ class Smoother:
     def clear(self) -> None:
         """Forget everybody."""
         self._ids = np.empty(0, np.int64)
-        self._past = _measured(People.empty(), np.empty((0, 24, 4)))
+        self._past = _first(measured(People.empty())[0])
 
     def forget_others(self, ids: np.ndarray) -> None:
         """Forget everybody but these ids."""
@@ -70,54 +71,51 @@ class Smoother:
             self._ids, self._past = self._ids[kept], self._past[kept]
 
     def update(
-        self,
-        ids: np.ndarray,
-        people: People,
-        rotations: np.ndarray,
-        seconds: float,
-        strength: float,
+        self, ids: np.ndarray, seen: Measured, seconds: float, strength: float
     ) -> dict[str, np.ndarray]:
         """Smoothed `pose`, `betas` and `translation` of people, float32.
 
         Args:
             ids: (K,) of the people, distinct.
-            people: as measured; their own ids are ignored.
-            rotations: (K, 24, 4) their poses as quaternions.
+            seen: the K people as measured.
             seconds: since the last image, above 0.
             strength: above 0, up to 1.
         """
         self._past.unseen_s += seconds
-        measured = _measured(people, rotations)
-        same = ids[:, None] == self._ids
-        known = same.any(1)
-        rows = same.argmax(1) if same.size else np.zeros(len(people), np.int64)
-        if known.all():
-            smoothed = self._step(self._past[rows], measured, strength)
-            self._past[rows] = smoothed
+        now = _first(seen)
+        if np.array_equal(ids, self._ids):
+            smoothed = self._past = self._step(self._past, now, strength)
         else:
-            self._past[rows[known]] = self._step(self._past[rows[known]], measured[known], strength)
-            rows[~known] = len(self._ids) + np.arange((~known).sum())
-            self._ids = np.concatenate([self._ids, ids[~known]])
-            self._past = self._past + measured[~known]
-            smoothed = self._past[rows]
+            smoothed = self._step_of(ids, now, strength)
         pose = quaternions.to_axis_angle(smoothed.rotations)
         return {
-            "pose": pose.reshape(people.pose.shape).astype(np.float32),
+            "pose": pose.reshape(len(ids), 72).astype(np.float32),
             "betas": smoothed.betas.astype(np.float32),
             "translation": _from_place(smoothed.place).astype(np.float32),
         }
 
-    def _step(self, past: _Past, measured: _Past, strength: float) -> _Past:
+    def _step_of(self, ids: np.ndarray, now: _Past, strength: float) -> _Past:
+        """Those with these ids moved towards what is measured now, the new ones put there."""
+        same = ids[:, None] == self._ids
+        known = same.any(1)
+        rows = same.argmax(1) if same.size else np.zeros(len(ids), np.int64)
+        self._past[rows[known]] = self._step(self._past[rows[known]], now[known], strength)
+        rows[~known] = len(self._ids) + np.arange((~known).sum())
+        self._ids = np.concatenate([self._ids, ids[~known]])
+        self._past = self._past + now[~known]
+        return self._past[rows]
+
+    def _step(self, past: _Past, now: _Past, strength: float) -> _Past:
         """The past moved towards what is measured now."""
         seconds, config = past.unseen_s, self._config
-        turn = quaternions.to_axis_angle(quaternions.relative(past.rotations, measured.rotations))
+        turn = quaternions.to_axis_angle(quaternions.relative(past.rotations, now.rotations))
         span = seconds[:, None]
         believed = -np.expm1(-span / config.speed_time_constant_s)  # of a new speed
         spin = past.spin + believed[..., None] * (turn / span[..., None] - past.spin)
         turning = config.rotations
         share = _share(_length(spin), turning.speed, turning.time_constant_s, span, strength)
 
-        way = measured.place - past.place
+        way = now.place - past.place
         drift = past.drift + believed * (way / span - past.drift)
         speed = drift.copy()
         speed[:, :2] = _length(drift[:, :2])[:, None]
@@ -132,11 +130,11 @@ class Smoother:
         return _Past(
             unseen_s=np.zeros_like(seconds),
             seen_s=seen_s,
-            rotations=quaternions.between(past.rotations, measured.rotations, share),
+            rotations=quaternions.between(past.rotations, now.rotations, share),
             spin=spin,
             place=place,
             drift=drift,
-            betas=past.betas + part[:, None] * (measured.betas - past.betas),
+            betas=past.betas + part[:, None] * (now.betas - past.betas),
         )
 
 
@@ -167,16 +165,17 @@ def _length(vectors: np.ndarray) -> np.ndarray:
     return np.sqrt((vectors * vectors).sum(-1))
 
 
-def _measured(people: People, rotations: np.ndarray) -> _Past:
-    count = len(people)
+def _first(seen: Measured) -> _Past:
+    """What is remembered of people who were seen for the first time."""
+    count = len(seen.position)
     return _Past(
         unseen_s=np.zeros(count),
         seen_s=np.zeros(count),
-        rotations=rotations,
+        rotations=seen.rotations,
         spin=np.zeros((count, 24, 3)),
-        place=_to_place(people.translation.astype(np.float64)),
+        place=_to_place(seen.position),
         drift=np.zeros((count, 3)),
-        betas=people.betas.astype(np.float64),
+        betas=seen.betas,
     )
 
 

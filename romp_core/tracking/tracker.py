@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from romp_core.geometry import quaternions
 from romp_core.people import People
 from romp_core.tracking.config import SmoothingConfig, TrackingConfig
 from romp_core.tracking.identities import Identities
+from romp_core.tracking.measured import measured
 from romp_core.tracking.smoothing import Smoother
 
 REPEATED_STAMP_STEP_S = 1 / 30
@@ -74,19 +74,18 @@ class Tracker:
         if not 0 <= strength <= 1:
             raise ValueError(f"smoothing strength is {strength}; expected 0 (off) to 1")
         seconds = self._seconds_since_last(stamp)
-        usable = _finite(people)
-        vectors = people.pose[usable].astype(np.float64).reshape(-1, 24, 3)
-        rotations = quaternions.from_axis_angle(vectors)
-        ids = np.zeros(len(people), np.int64)
-        ids[usable] = self._identities.update(_chosen(people, usable), rotations, seconds)
+        seen, usable = measured(people)
+        ids = self._identities.update(seen, seconds)
         if strength == 0:
             self._smoother.clear()
-            return replace(people, track_ids=ids)
+            return replace(people, track_ids=_spread(ids, usable))
         self._smoother.forget_others(self._identities.alive)
         known = ids > 0
-        smoothed = self._smoother.update(
-            ids[known], _chosen(people, known), rotations[known[usable]], seconds, strength
-        )
+        if not known.all():
+            seen = seen[known]
+        smoothed = self._smoother.update(ids[known], seen, seconds, strength)
+        ids = _spread(ids, usable)
+        known = ids > 0
         if not known.all():
             for name, values in smoothed.items():
                 smoothed[name] = getattr(people, name).copy()
@@ -110,12 +109,10 @@ class Tracker:
         return elapsed or REPEATED_STAMP_STEP_S
 
 
-def _finite(people: People) -> np.ndarray:
-    """(K,) whether a person's parameters are numbers."""
-    parts = (people.pose, people.betas, people.translation, people.boxes)
-    return np.isfinite(np.concatenate(parts, axis=1)).all(axis=1)
-
-
-def _chosen(people: People, rows: np.ndarray) -> People:
-    """The people that a mask chooses; the same object where that is everybody."""
-    return people if rows.all() else people[rows]
+def _spread(ids: np.ndarray, usable: np.ndarray) -> np.ndarray:
+    """(K,) ids, 0 for people that (K,) `usable` leaves out."""
+    if usable.all():
+        return ids
+    everybody = np.zeros(len(usable), np.int64)
+    everybody[usable] = ids
+    return everybody

@@ -8,6 +8,7 @@ import torch
 from body_factory import random_body
 
 from romp_core.body import BodyModel, compiled
+from romp_core.geometry.rotations import axis_angle_to_matrix
 
 VERTICES = 50
 
@@ -41,6 +42,28 @@ def test_equals_torch(library, data, monkeypatch, people, followed):
         monkeypatch.setattr(compiled, "library", None)
         expected = body(*random_people(people))
     torch.testing.assert_close(found, expected, atol=2e-6, rtol=0)
+
+
+def test_rotations_equal_torchs(library):
+    vectors = torch.randn(7, 24, 3, generator=torch.Generator().manual_seed(0))
+    vectors[0] *= 1e-3 ** torch.arange(24)[:, None]  # down to numbers whose squares are zero
+    vectors[1] = 0
+    vectors[2] *= torch.pi / vectors[2].norm(dim=-1, keepdim=True)
+    vectors[3] *= 100
+    found = compiled.rotation_matrices(vectors)
+    expected = axis_angle_to_matrix(vectors.double()).float()
+    torch.testing.assert_close(found, expected, atol=1e-7, rtol=0)
+    assert torch.equal(found[1], torch.eye(3).expand(24, 3, 3))
+
+
+def test_arrays_that_do_not_fit_rotations_are_refused(library):
+    vectors, matrices = np.zeros((2, 3), np.float32), np.zeros((2, 3, 3), np.float32)
+    library.rotations(2, vectors, matrices)
+    for joints in (3, 1, -1, 1 << 60):
+        with pytest.raises(ValueError, match=r"expected"):
+            library.rotations(joints, vectors, matrices)
+    with pytest.raises(ValueError, match=r"array 2 has 36 bytes; expected 72"):
+        library.rotations(2, vectors, matrices[:1].copy())
 
 
 def test_is_used_where_it_can_be(library, data, monkeypatch):

@@ -8,10 +8,11 @@ from people_contents import contents
 from people_messages import hostile_people
 from processes import finish
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.serialization import serialize_message
 from std_msgs.msg import Header
 
 from romp_core.people import People
-from ros2_romp.messages import people_message
+from ros2_romp.messages import people_message, serialized_people
 from ros2_romp.msg import BodyModel, SmplPerson, SmplPersonArray
 
 # Kept for whoever comes later, so that the listener need not be there first.
@@ -63,6 +64,18 @@ def test_people_become_a_message_with_the_same_numbers():
     message = people_message(people, header, "open-0123", image_size=(480, 640), with_vertices=True)
     for index, person in enumerate(message.people):
         assert np.array_equal(np.reshape(person.vertices, (50, 3)), people.vertices[index])
+
+
+@pytest.mark.parametrize("with_vertices", [False, True])
+@pytest.mark.parametrize("count", [0, 1, 3])
+@pytest.mark.parametrize("frame_id", ["cam", "optical"])
+def test_what_is_published_are_the_bytes_that_ros_writes(count, frame_id, with_vertices):
+    people = random_people(count=count, vertices=50, joints=71)
+    header = Header(frame_id=frame_id)
+    header.stamp.sec, header.stamp.nanosec = -3, 999_999_999
+    # Names of these lengths leave no gaps, whose bytes may be anything.
+    arguments = (people, header, "open-01", (480, 640), with_vertices)
+    assert serialized_people(*arguments) == serialize_message(people_message(*arguments))
 
 
 def test_nobody_becomes_an_empty_message():
