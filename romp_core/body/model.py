@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from romp_core.body import compiled
+from romp_core import compiled
 from romp_core.body.data import NUM_BETAS, NUM_JOINTS, NUM_POSE_FEATURES, BodyData
 from romp_core.body.files import read_body
 from romp_core.body.joints import JOINT_SETS, SMPL_JOINTS
@@ -263,10 +263,7 @@ def _rotation_matrices(pose: Tensor) -> Tensor:
     """Rotation matrices (B, 24, 3, 3) of a pose in any of the accepted forms."""
     shape = tuple(pose.shape[1:])
     if shape in ((3 * NUM_JOINTS,), (NUM_JOINTS, 3)):
-        vectors = pose.reshape(-1, NUM_JOINTS, 3)
-        if compiled.applies_to(vectors):
-            return compiled.rotation_matrices(vectors)
-        return axis_angle_to_matrix(vectors)
+        return axis_angle_to_matrix(pose.reshape(-1, NUM_JOINTS, 3))
     if shape == (NUM_JOINTS, 6):
         return rotation_6d_to_matrix(pose)
     if shape == (NUM_JOINTS, 3, 3):

@@ -93,7 +93,7 @@ def test_forms_of_pose_agree(body):
 
 
 def test_crowds_in_inference_equal_single_people_in_training(body):
-    """Inference is compiled code of its own (romp_core.body.compiled), training is torch's."""
+    """Inference is compiled code of its own (romp_core.compiled), training is torch's."""
     pose, betas = random_people(19)
     with torch.inference_mode():
         crowd = body(pose, betas)

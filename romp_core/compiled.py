@@ -1,6 +1,9 @@
-"""Rotations, kinematics and skinning on a CPU, by src/body.c: the module romp_core_compiled."""
+"""What costs more in torch than it should, on a CPU: the compiled module romp_core_compiled (src/).
 
-from collections.abc import Sequence
+Torch does all of it too, where gradients or a GPU are wanted or nothing was compiled.
+"""
+
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -39,11 +42,27 @@ class Influences:
         """(N, K) how much."""
 
 
-def rotation_matrices(vectors: Tensor) -> Tensor:
-    """(B, J, 3, 3) rotation matrices of (B, J, 3) axis-angle vectors in radians."""
-    matrices = vectors.new_empty(*vectors.shape, 3)
-    library.rotations(matrices.shape[:-2].numel(), vectors.contiguous().numpy(), matrices.numpy())
-    return matrices
+def matrices_of_axis_angles(vectors: Tensor) -> Tensor:
+    """(*, 3, 3) of (*, 3), as `axis_angle_to_matrix`."""
+    return _converted(library.matrices_of_axis_angles, vectors, vectors.shape[:-1], (3, 3))
+
+
+def matrices_of_sixes(sixes: Tensor) -> Tensor:
+    """(*, 3, 3) of (*, 6), as `rotation_6d_to_matrix`."""
+    return _converted(library.matrices_of_sixes, sixes, sixes.shape[:-1], (3, 3))
+
+
+def axis_angles(matrices: Tensor) -> Tensor:
+    """(*, 3) of (*, 3, 3), as `matrix_to_axis_angle`."""
+    return _converted(library.axis_angles, matrices, matrices.shape[:-2], (3,))
+
+
+def _converted(
+    convert: Callable, rotations: Tensor, leading: torch.Size, form: tuple[int, ...]
+) -> Tensor:
+    converted = rotations.new_empty(*leading, *form)
+    convert(leading.numel(), rotations.contiguous().numpy(), converted.numpy())
+    return converted
 
 
 def compose(parents: Sequence[int], rotations: Tensor, rest: Tensor) -> Tensor:
@@ -88,3 +107,23 @@ def skin(resting: Tensor, transforms: Tensor, influences: Influences) -> Tensor:
         posed.numpy(),
     )
     return posed
+
+
+def mean_shift(maps: Tensor, bell: np.ndarray, lever: np.ndarray, least: float) -> Tensor:
+    """Steps of the mean shift at every cell.
+
+    Args:
+        maps: (M, 1, H, W), not negative.
+        bell: (2 R + 1,) float32, a window.
+        lever: the same times the distance from its middle, in cells.
+        least: added to the sums under the window.
+
+    Returns:
+        (M, 2, H, W) x and y, in units of -1..1 from border to border.
+    """
+    number, _, height, width = maps.shape
+    steps = maps.new_empty(number, 2, height, width)
+    library.mean_shift(
+        number, height, width, least, maps.contiguous().numpy(), bell, lever, steps.numpy()
+    )
+    return steps
