@@ -12,7 +12,7 @@ from node import resident_mib
 from std_msgs.msg import Header
 
 from ros2_romp.markers import MarkerStyle, MarkerWriter, Stamp
-from ros2_romp.messages import people_message
+from ros2_romp.messages import serialized_people
 
 FRAMES = 10_000
 SETTLED = 500
@@ -36,7 +36,7 @@ def main() -> None:
         romp.max_people = max(people, 1)
         romp.center_threshold = 0.5 if people else np.inf
         found = romp.predict(image)
-        people_message(found, Header(), romp.body.id, image.shape[:2], with_vertices=True)
+        serialized_people(found, Header(), romp.body.id, image.shape[:2], with_vertices=True)
         writer.write(found, Stamp(frame, 0, "camera"), MarkerStyle())
         if frame % EVERY == 0:
             memory[frame] = resident_mib("self")

@@ -106,6 +106,27 @@ class DeviceLetterbox:
         return resized.round().clamp(0, 255).to(torch.uint8).flip(-1)
 
 
+def unpadded(sizes: Sequence[tuple[int, int]], size: int, step: int) -> tuple[slice, slice]:
+    """The middle of squares, without most of the padding that all of some images have.
+
+    Args:
+        sizes: heights and widths of the images.
+        size: side S of the squares, a multiple of twice the step.
+        step: at each end a multiple of it is left out.
+
+    Returns:
+        Rows and columns, each as many at either end left out.
+    """
+    boxes = [Letterbox(*one) for one in sizes]
+
+    def middle(paddings: list[int]) -> slice:
+        skipped = min(paddings) // step * step
+        return slice(skipped, size - skipped)
+
+    rows = middle([box.top * size // box.side for box in boxes])
+    return rows, middle([box.left * size // box.side for box in boxes])
+
+
 def frame_rows(sizes: Sequence[tuple[int, int]]) -> Tensor:
     """(B, 5) where images of these heights and widths lie in their padded squares.
 

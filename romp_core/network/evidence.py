@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from itertools import product
 from typing import NamedTuple
 
@@ -26,6 +26,28 @@ _MINIMUM_EXTENT = 0.01  # of the picture's half side
 _NEAR_EXTENTS = 0.2, 0.4  # of keypoints: a standing person of 0.4 and 0.8 of the picture's height
 
 
+class Part(NamedTuple):
+    """What features show of the padded square: its middle.
+
+    Attributes:
+        width, height: shares of the square's side.
+    """
+
+    width: float
+    height: float
+
+    def to_square(self, points: Tensor) -> Tensor:
+        """(*, 2) x and y, -1..1 in the square, of -1..1 in the part."""
+        return scaled(points, self.width, self.height)
+
+    def from_square(self, points: Tensor) -> Tensor:
+        """The inverse of `to_square`."""
+        return scaled(points, 1 / self.width, 1 / self.height)
+
+
+WHOLE = Part(1.0, 1.0)
+
+
 class Evidence(NamedTuple):
     """What the backbone says of the person at each of N cells.
 
@@ -47,6 +69,7 @@ def read_evidence(
     channels: Mapping[str, slice],
     stride: int,
     cells: Tensor | None = None,
+    part: Part = WHOLE,
 ) -> Evidence:
     """What the backbone's features say of the people at some or all cells of the maps.
 
@@ -56,6 +79,7 @@ def read_evidence(
         channels: where in the features what is, see `MobileNetPyramid.evidence_channels`.
         stride: of the maps over the first features.
         cells: (B, N) int64, flat numbers of cells of the maps; None for all of them.
+        part: of the squares that the features show.
     """
     # The layers that say where keypoints are learn from 2D keypoints alone.
     offsets = [level[:, channels["keypoint_offsets"]].detach() for level in levels]
@@ -64,13 +88,13 @@ def read_evidence(
         height, width = (side // stride for side in levels[0].shape[2:])
         cells = torch.arange(height * width, device=levels[0].device)
         cells = cells.expand(levels[0].shape[0], -1)
-    positions = cell_keypoints(offsets[0], stride, cells)
+    positions = part.to_square(cell_keypoints(offsets[0], stride, cells))
     near = None
     if len(levels) == 2:
-        by_half = cell_keypoints(offsets[1], stride // 2, cells)
+        by_half = part.to_square(cell_keypoints(offsets[1], stride // 2, cells))
         near = near_share(keypoint_extent(by_half))[..., None]
         positions = positions + near * (by_half - positions)
-    keypoints, confidence = refine_keypoints(positions, heatmaps, near)
+    keypoints, confidence = refine_keypoints(positions, heatmaps, near, part)
     return Evidence(keypoints, confidence, torch.zeros_like(confidence))
 
 
@@ -105,11 +129,14 @@ def cell_keypoints(offsets: Tensor, stride: int, cells: Tensor) -> Tensor:
     middle = torch.stack([column + 0.5, row + 0.5], -1) * stride
     moved = (total * (OFFSET_UNIT / stride**2)).unflatten(1, (KEYPOINTS, 2)).permute(0, 3, 1, 2)
     positions = middle[:, :, None] + moved.flip(-1)
-    return positions * (2 / positions.new_tensor([width, height])) - 1
+    return scaled(positions, 2 / width, 2 / height) - 1
 
 
 def refine_keypoints(
-    positions: Tensor, heatmaps: Sequence[Tensor], near: Tensor | None = None
+    positions: Tensor,
+    heatmaps: Sequence[Tensor],
+    near: Tensor | None = None,
+    part: Part = WHOLE,
 ) -> tuple[Tensor, Tensor]:
     """Keypoints moved uphill to where the heatmaps see them.
 
@@ -122,6 +149,7 @@ def refine_keypoints(
         positions: (B, N, 17, 2), -1..1.
         heatmaps: (B, 17, H, W), 0..1, and, if there are two levels, (B, 17, H/2, W/2).
         near: (B, N, 1, 1) how much the second level is believed.
+        part: of the squares that the heatmaps show.
 
     Returns:
         Positions (B, N, 17, 2), and the heatmaps' values there (B, N, 17).
@@ -134,8 +162,9 @@ def refine_keypoints(
         squares.append(avg_pool2d(squares[-1], 2))
     fields = [_mean_shift(level) for level in squares]
     # One grid per picture and keypoint, one window size per person.
-    grid = positions.transpose(1, 2).reshape(batch * count, people, 1, 2)
-    shares = _level_shares(positions, heatmaps[0].shape[-1]).repeat_interleave(count, 0)
+    grid = part.from_square(positions).transpose(1, 2).reshape(batch * count, people, 1, 2)
+    side = heatmaps[0].shape[-1] / part.width
+    shares = _level_shares(positions, side).repeat_interleave(count, 0)
     for _ in range(_SHIFTS):
         shift = sum(
             grid_sample(field, grid, padding_mode="border", align_corners=False)
@@ -150,12 +179,14 @@ def refine_keypoints(
         for level in maps
     ]
     confidence = said[0] if near is None else said[0] + near[..., 0] * (said[1] - said[0])
-    return grid.view(batch, count, people, 2).transpose(1, 2), confidence
+    refined = grid.view(batch, count, people, 2).transpose(1, 2)
+    return part.to_square(refined), confidence
 
 
-def _level_shares(positions: Tensor, size: int) -> Tensor:
-    """(B, levels, N): how much each level's window counts, so that windows grow with people."""
-    cells = keypoint_extent(positions).squeeze(-1) * (size / 2)
+def _level_shares(positions: Tensor, side: float) -> Tensor:
+    """(B, levels, N): how much each level's window counts, so that windows grow with people, for
+    positions in a square of so many cells along a side."""
+    cells = keypoint_extent(positions).squeeze(-1) * (side / 2)
     wanted = (_WINDOW_SHARE * cells / _WINDOW_SIGMA).clamp(min=1).log2().clamp(max=_LEVELS - 1)
     levels = torch.arange(_LEVELS, device=positions.device, dtype=positions.dtype)
     return (1 - (wanted[:, None] - levels[:, None]).abs()).clamp(min=0)
@@ -182,6 +213,20 @@ def _mean_shift(maps: Tensor) -> Tensor:
     y = lever_down @ along[..., :width]
     # Where nothing is seen nearby, nothing moves.
     return torch.cat([x * (2 / width), y * (2 / height)], 1) / (mass + _LEAST_MASS)
+
+
+def scaled(points: Tensor, x: float, y: float) -> Tensor:
+    """(*, 2) points with their x and y multiplied by numbers."""
+    if x == y == 1:
+        return points
+    return points * _constants(x, y, points.dtype, points.device)
+
+
+@lru_cache(64)
+@torch.inference_mode(False)  # what is kept must also serve where gradients are wanted
+def _constants(x: float, y: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Kept: a graph of a GPU's work cannot take numbers from the host."""
+    return torch.tensor([x, y], dtype=dtype, device=device)
 
 
 @cache

@@ -6,20 +6,26 @@ from torch import Tensor, nn
 from romp_core.network.blocks import BasicBlock
 
 
-def append_coordinates(features: Tensor) -> Tensor:
+def append_coordinates(features: Tensor, side: int | None = None) -> Tensor:
     """Features followed by two channels that hold each cell's x and y (CoordConv).
 
     Args:
         features: (B, C, h, w).
+        side: of the square whose middle they show, h or more and w or more cells; None: they
+            show all there is.
 
     Returns:
-        (B, C + 2, h, w); the coordinates run from -1 to 1, both reached.
+        (B, C + 2, h, w); the coordinates run from -1 to 1 over all there is, both reached.
     """
     batch, _, height, width = features.shape
-    x = torch.linspace(-1, 1, width, dtype=features.dtype, device=features.device)
-    y = torch.linspace(-1, 1, height, dtype=features.dtype, device=features.device)
-    x = x.view(1, 1, 1, width).expand(batch, 1, height, width)
-    y = y.view(1, 1, height, 1).expand(batch, 1, height, width)
+
+    def coordinates(count: int) -> Tensor:
+        whole = side or count
+        every = torch.linspace(-1, 1, whole, dtype=features.dtype, device=features.device)
+        return every[(whole - count) // 2 :][:count]
+
+    x = coordinates(width).view(1, 1, 1, width).expand(batch, 1, height, width)
+    y = coordinates(height).view(1, 1, height, 1).expand(batch, 1, height, width)
     return torch.cat([features, x, y], 1)
 
 

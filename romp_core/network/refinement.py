@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import grid_sample, pad
 
-from romp_core.network.evidence import KEYPOINTS, Evidence, keypoint_extent
+from romp_core.network.evidence import KEYPOINTS, WHOLE, Evidence, Part, keypoint_extent
 from romp_core.network.layers import MixerLayer, silent_linear
 
 ROUNDS = 2
@@ -41,24 +41,27 @@ class KeypointRefinement(nn.Module):
         self.layers = nn.Sequential(*(MixerLayer(tokens, width) for _ in range(layers)))
         self.output = silent_linear(width, 4)
 
-    def forward(self, levels: Sequence[Tensor], evidence: Evidence) -> Evidence:
+    def forward(self, levels: Sequence[Tensor], evidence: Evidence, part: Part = WHOLE) -> Evidence:
         """Better evidence of the same people.
 
         Args:
             levels: (B, C, H, W) features, then those of the picture at half its size if any.
             evidence: of N people in each picture.
+            part: of the squares that the features show.
         """
-        return self.rounds(levels, evidence)[-1]
+        return self.rounds(levels, evidence, part)[-1]
 
-    def rounds(self, levels: Sequence[Tensor], evidence: Evidence) -> list[Evidence]:
+    def rounds(
+        self, levels: Sequence[Tensor], evidence: Evidence, part: Part = WHOLE
+    ) -> list[Evidence]:
         """The evidence after each round."""
         results = []
         for _ in range(ROUNDS):
-            evidence = self._round(levels, evidence)
+            evidence = self._round(levels, evidence, part)
             results.append(evidence)
         return results
 
-    def _round(self, levels: Sequence[Tensor], evidence: Evidence) -> Evidence:
+    def _round(self, levels: Sequence[Tensor], evidence: Evidence, part: Part) -> Evidence:
         # Where a round looks is given to it; only how it looks is learnt.
         keypoints = evidence.keypoints.detach()
         extent = keypoint_extent(keypoints)[..., None]
@@ -69,7 +72,8 @@ class KeypointRefinement(nn.Module):
         told = torch.cat([logits / 4, depth], -1).unflatten(-1, (2, KEYPOINTS)).transpose(-1, -2)
         told = pad(told, (0, 0, 0, 1))  # nothing is told of the middle
         centred = (places - middle) / extent
-        tokens = torch.cat([self._looks(levels, places), centred, places, told], -1)
+        looks = self._looks(levels, part.from_square(places))
+        tokens = torch.cat([looks, centred, places, told], -1)
         change = self.output(self.layers(self.input(tokens) + self.names))[..., :KEYPOINTS, :]
         return Evidence(
             keypoints + extent * change[..., :2],
@@ -78,7 +82,7 @@ class KeypointRefinement(nn.Module):
         )
 
     def _looks(self, levels: Sequence[Tensor], places: Tensor) -> Tensor:
-        """(B, N, P, F) what the features show at places (B, N, P, 2)."""
+        """(B, N, P, F) what the features show at places (B, N, P, 2) in their part."""
         seen = []
         for level in levels:
             # All channels at few places: choosing some first would copy whole maps.

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
 from romp_core.errors import ConfigError
-from romp_core.network.evidence import Evidence, read_evidence
+from romp_core.network.evidence import WHOLE, Evidence, Part, read_evidence
 from romp_core.network.heads import append_coordinates, make_head
 from romp_core.network.hrnet import HRNet
 from romp_core.network.lifting import KeypointLifting
@@ -159,11 +159,12 @@ class RompNetwork(nn.Module):
         if self.lifting is not None:
             _rest(self.lifting.output.bias.data[CAMERA_CHANNELS:])
 
-    def features(self, images: Tensor) -> Tensor:
+    def features(self, images: Tensor, side: int | None = None) -> Tensor:
         """What the maps are made of.
 
         Args:
             images: as in `forward`.
+            side: of the squares in pixels, if the images are but the middle of them.
 
         Returns:
             (B, C, H/4, W/4), coordinates last; before them, with two levels, those of the picture
@@ -174,7 +175,7 @@ class RompNetwork(nn.Module):
         if self.config.levels == 2:
             half = self.backbone(avg_pool2d(images, 2))
             features = torch.cat([features, interpolate(half, scale_factor=2.0)], 1)
-        return append_coordinates(features)
+        return append_coordinates(features, side and side // self.feature_stride)
 
     def levels(self, features: Tensor) -> list[Tensor]:
         """The backbone's features (B, C, H/4, W/4) and, with two levels, (B, C, H/8, W/8)."""
@@ -201,24 +202,29 @@ class RompNetwork(nn.Module):
         """(B, 1, h, w) of features, by the centers' own head."""
         return self._squash(self.final_layers["2"](features))
 
-    def lifted_params(self, features: Tensor, cells: Tensor | None = None) -> Tensor:
+    def lifted_params(
+        self, features: Tensor, cells: Tensor | None = None, part: Part = WHOLE
+    ) -> Tensor:
         """Parameters of people at some or all cells; networks with `lifting` only.
 
         Args:
             features: (B, C, H/4, W/4).
             cells: (B, N) int64, flat numbers of cells; None for all of them.
+            part: of the squares that the features show.
 
         Returns:
             (B, N, 145).
         """
-        evidence = self.evidence(features, cells)
-        return self.lifting(*self.refinement(self.levels(features), evidence))
+        evidence = self.evidence(features, cells, part)
+        return self.lifting(*self.refinement(self.levels(features), evidence, part))
 
-    def evidence(self, features: Tensor, cells: Tensor | None = None) -> Evidence:
+    def evidence(
+        self, features: Tensor, cells: Tensor | None = None, part: Part = WHOLE
+    ) -> Evidence:
         """Where the people at cells have their keypoints, before the refinement; see above."""
         stride = self.config.map_stride // self.feature_stride
         levels = self.levels(features)
-        return read_evidence(levels, self.backbone.evidence_channels, stride, cells)
+        return read_evidence(levels, self.backbone.evidence_channels, stride, cells, part)
 
     def _squash(self, center: Tensor) -> Tensor:
         return center.sigmoid() if self.config.center_sigmoid else center

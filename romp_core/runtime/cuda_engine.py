@@ -59,6 +59,7 @@ class WholePath:
         self._sizes = sizes
         side = path.network.config.input_size
         self._letterboxes = [DeviceLetterbox(*size, side, device) for size in sizes]
+        self._seen = path.seen(sizes)
         self._frames = frame_rows(sizes).to(device)
 
     def __call__(self, pixels: Tensor, request: Request) -> Packed:
@@ -73,7 +74,7 @@ class WholePath:
             letterbox(part.view(*size, 3))
             for letterbox, part, size in zip(self._letterboxes, parts, self._sizes, strict=True)
         ]
-        dense = self._runtime(torch.stack(squares))
+        dense = self._runtime(torch.stack([square[self._seen] for square in squares]))
         counts, people = self._path(dense, self._frames, request, fixed_size=True)
         return Packed(counts, *pack(people))
 

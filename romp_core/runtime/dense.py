@@ -44,6 +44,8 @@ class Runtime(Protocol):
 
         Args:
             squares: (B, S, S, 3) uint8 RGB, S the network's input size; on the runtime's device.
+                With `NetworkConfig.lifting` also (B, H, W, 3), the middle of squares, H and W
+                multiples of 64: maps are then of that part.
 
         Returns:
             `DenseMaps` on the same device. They may live in the runtime's own memory: the next
@@ -72,8 +74,9 @@ class DenseNetwork(nn.Module):
         self.network = network
 
     def forward(self, squares: Tensor) -> tuple[Tensor, Tensor]:
-        """The fields of `DenseMaps` in the module's dtype, from (B, S, S, 3) uint8 RGB."""
-        features = self.network.features(squares.permute(0, 3, 1, 2).float())
+        """The fields of `DenseMaps` in the module's dtype; `squares` as for a `Runtime`."""
+        side = self.network.config.input_size
+        features = self.network.features(squares.permute(0, 3, 1, 2).float(), side)
         if self.lifts:
             return self.network.center_map(features), features
         return tuple(self.network.maps(features))

@@ -1,5 +1,6 @@
 """From a network's maps to everybody's numbers, on the network's device."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +11,10 @@ from romp_core.center_map import Centers, cell_positions, find_centers, sample_p
 from romp_core.geometry.rotations import matrix_to_axis_angle
 from romp_core.mesh_parameters import MeshDecoder
 from romp_core.network import RompNetwork
+from romp_core.network.evidence import Part
+from romp_core.network.romp import SIZE_MULTIPLE
 from romp_core.posing import boxes_around
+from romp_core.preprocessing import unpadded
 from romp_core.runtime.dense import DenseMaps
 
 
@@ -59,6 +63,17 @@ class DevicePath(nn.Module):
         self.network = network
         self.decoder = decoder
 
+    def seen(self, sizes: Sequence[tuple[int, int]]) -> tuple[slice, slice]:
+        """Rows and columns of squares that the network is to see: images of these heights and
+        widths, and of their padding only as much as its strides want.
+
+        The published networks know the padding from training, and see all of it.
+        """
+        side = self.network.config.input_size
+        if not self.network.config.lifting:
+            return slice(0, side), slice(0, side)
+        return unpadded(sizes, side, SIZE_MULTIPLE // 2)
+
     def forward(
         self, dense: DenseMaps, frames: Tensor, request: Request, *, fixed_size: bool
     ) -> tuple[Tensor, PeopleTensors]:
@@ -81,7 +96,10 @@ class DevicePath(nn.Module):
             most = int(counts.max())
             centers = Centers(*(values[:, :most] for values in centers))
         rows = _rows(centers.valid, fixed_size)
-        params = self._params(dense.source, centers.cells)
+        rows_of_cells, columns = dense.center_map.shape[2:]
+        side = self.network.config.input_size // self.network.config.map_stride
+        part = Part(columns / side, rows_of_cells / side)
+        params = self._params(dense.source, centers.cells, part)
         params = params.flatten(0, 1)[rows].float()
         bodies = self.decoder(params, with_vertices=request.with_vertices)
         owner = torch.div(rows, max(centers.valid.shape[1], 1), rounding_mode="floor")
@@ -91,8 +109,9 @@ class DevicePath(nn.Module):
             return (normalized + 1) * half_side[..., None] - offset[:, None]
 
         keypoints = to_pixels(bodies.projected)
-        side = dense.center_map.shape[3]
-        cells = cell_positions(centers.cells.flatten()[rows], side) + 0.5
+        middles = 2 * cell_positions(centers.cells.flatten()[rows], columns) + 1
+        across, down = middles.unbind(-1)
+        middles = torch.stack([across - columns, down - rows_of_cells], -1) / side
         return counts, PeopleTensors(
             confidence=centers.confidence.flatten()[rows],
             pose=matrix_to_axis_angle(bodies.rotations).flatten(1),
@@ -102,14 +121,14 @@ class DevicePath(nn.Module):
             joints=bodies.joints,
             keypoints_2d=keypoints,
             boxes=boxes_around(keypoints, limit),
-            center=to_pixels((cells * (2 / side) - 1)[:, None])[:, 0],
+            center=to_pixels(middles[:, None])[:, 0],
         )
 
-    def _params(self, source: Tensor, cells: Tensor) -> Tensor:
+    def _params(self, source: Tensor, cells: Tensor, part: Part) -> Tensor:
         """(B, N, 145) parameters at cells."""
         if self.network.lifting is None:
             return sample_params(source, cells)
-        return self.network.lifted_params(source, cells)
+        return self.network.lifted_params(source, cells, part)
 
 
 def _rows(valid: Tensor, fixed_size: bool) -> Tensor:

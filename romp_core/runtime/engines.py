@@ -52,8 +52,11 @@ class HostEngine:
     @torch.inference_mode()
     def launch(self, images: Sequence[np.ndarray], request: Request) -> Callable[[], Found]:
         """See `Engine`; all is done when this returns."""
-        dense = self._runtime(self._letterbox(images).to(self._device))
-        frames = frame_rows([image.shape[:2] for image in images]).to(self._device)
+        sizes = [image.shape[:2] for image in images]
+        rows, columns = self._path.seen(sizes)
+        squares = self._letterbox(images)[:, rows, columns]
+        dense = self._runtime(squares.to(self._device))
+        frames = frame_rows(sizes).to(self._device)
         counts, people = self._path(dense, frames, request, fixed_size=False)
         fields = {name: value.cpu().numpy() for name, value in people._asdict().items()}
         found = Found(counts.cpu().numpy(), fields)

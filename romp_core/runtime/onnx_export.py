@@ -14,10 +14,14 @@ DENSE_INPUT = "squares"
 _EXAMPLE_BATCH = 2  # with 1 the exporter takes some sizes for constants
 
 
-def dense_to_onnx(network: RompNetwork) -> bytes:
-    """The dense part of a network: "squares" in, the fields of `DenseMaps` out, float32."""
-    side = network.config.input_size
-    squares = torch.zeros((_EXAMPLE_BATCH, side, side, 3), dtype=torch.uint8)
+def dense_to_onnx(network: RompNetwork, height: int, width: int) -> bytes:
+    """The dense part of a network: "squares" in, the fields of `DenseMaps` out, float32.
+
+    Args:
+        network: what is exported.
+        height, width: of the squares, or of the middle of them that comes in.
+    """
+    squares = torch.zeros((_EXAMPLE_BATCH, height, width, 3), dtype=torch.uint8)
     return to_onnx(DenseNetwork(network), squares, DENSE_INPUT, DenseMaps._fields)
 
 

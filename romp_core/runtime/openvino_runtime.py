@@ -1,5 +1,6 @@
 """OpenVINO: the fastest on x86 processors, above all on those that multiply bfloat16."""
 
+import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
 
 class OpenVinoRuntime:
-    """The network compiled by OpenVINO for the CPU, once for each batch size that comes.
+    """The network compiled by OpenVINO for the CPU, once for each shape of squares that comes.
 
     Args:
         network: what is run; copied.
@@ -34,21 +35,18 @@ class OpenVinoRuntime:
 
         self.precision = precision
         self._core = openvino.Core()
-        self._model = _channels_last(
-            self._core.read_model(dense_to_onnx(network)), outputs=[_SOURCE]
-        )
+        self._network = copy.deepcopy(network)
         delicate = getattr(network.backbone, "delicate_layers", ())
         self._delicate = delicate if precision == "bfloat16" else ()
-        self._requests: dict[int, list[InferRequest]] = {}
+        self._requests: dict[torch.Size, list[InferRequest]] = {}
 
     def __call__(self, squares: Tensor) -> DenseMaps:
         """See `Runtime`."""
-        batch = len(squares)
-        if batch not in self._requests:
-            self._requests[batch] = self._compile(squares.shape)
+        if squares.shape not in self._requests:
+            self._requests[squares.shape] = self._compile(squares.shape)
         # Shared memory on all sides: nothing is copied, nothing allocated.
-        inputs = [squares.numpy()]
-        for request in self._requests[batch]:
+        inputs = [squares.contiguous().numpy()]
+        for request in self._requests[squares.shape]:
             request.infer(inputs, share_inputs=True, share_outputs=True)
             inputs = None
         outputs = (request.get_output_tensor(index).data for index in range(2))
@@ -61,7 +59,8 @@ class OpenVinoRuntime:
 
         # Fixed shapes run a third faster than a free batch size. Biases become constants only by
         # folding, and are then added within the convolutions.
-        model = self._model.clone()
+        exported = dense_to_onnx(self._network, *shape[1:3])
+        model = _channels_last(self._core.read_model(exported), outputs=[_SOURCE])
         model.reshape(list(shape))
         manager = passes.Manager()
         manager.register_pass(passes.ConstantFolding())
