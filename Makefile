@@ -30,9 +30,9 @@ bench bench-cuda: $(VENV)/.installed-$(ROS)
 	failed=; for name in $(BENCHMARKS); do \
 		$(BIN)/python benchmarks/$$name.py $(DEVICE) || failed="$$failed $$name"; done; \
 	$(BIN)/python benchmarks/write_docs.py && test -z "$$failed" || { echo "failed:$$failed" >&2; exit 1; }
-bench: BENCHMARKS := against_simple_romp batch body markers memory messages node people place \
-	synthetic tracking
-bench-cuda: BENCHMARKS := against_simple_romp batch body people
+bench: BENCHMARKS := against_simple_romp batch body markers memory messages node padding people \
+	place synthetic tracking
+bench-cuda: BENCHMARKS := against_simple_romp batch body padding people
 bench-cuda: DEVICE := --device cuda
 
 lint: $(VENV)/.linters

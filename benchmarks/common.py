@@ -180,10 +180,15 @@ class _Peaks(nn.Module):
     def __init__(self, config: NetworkConfig):
         super().__init__()
         side = config.input_size // config.map_stride
-        step = side // 8
+        # Enough of them also in the middle of squares, for networks that see no more.
+        step = side // (14 if config.lifting else 8)
         pattern = torch.full((1, 1, side, side), -8.0)
         pattern[..., step // 2 :: step, step // 2 :: step] = 8.0
         self.register_buffer("pattern", pattern)
 
     def forward(self, features: Tensor) -> Tensor:
-        return self.pattern + 0 * features[:, :1]  # a batch's size, also after an export
+        height, width = features.shape[2:]
+        side = self.pattern.shape[3]
+        rows, columns = (side - height) // 2, (side - width) // 2
+        pattern = self.pattern[..., rows:, columns:][..., :height, :width]
+        return pattern + 0 * features[:, :1]  # a batch's size, also after an export

@@ -55,7 +55,8 @@ def export_network(network: RompNetwork, to: str, path: Path) -> float:
     side = network.config.input_size
     folded = copy.deepcopy(network)
     fold_batch_norms(folded)
-    model = to_onnx(folded, torch.zeros(2, 3, side, side), _INPUT, Maps._fields)
+    free = {name: {0: "batch"} for name in (_INPUT, *Maps._fields)}
+    model = to_onnx(folded, torch.zeros(2, 3, side, side), free)
     write, answer = (_write_onnx, _onnx_answer) if to == "onnx" else (_write_xml, _xml_answer)
     write(model, path)
     try:

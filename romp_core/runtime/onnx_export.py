@@ -14,29 +14,32 @@ DENSE_INPUT = "squares"
 _EXAMPLE_BATCH = 2  # with 1 the exporter takes some sizes for constants
 
 
-def dense_to_onnx(network: RompNetwork, height: int, width: int) -> bytes:
+def dense_to_onnx(network: RompNetwork) -> bytes:
     """The dense part of a network: "squares" in, the fields of `DenseMaps` out, float32.
 
-    Args:
-        network: what is exported.
-        height, width: of the squares, or of the middle of them that comes in.
+    Where a runtime may be given the middle of squares, height and width are free too.
     """
-    squares = torch.zeros((_EXAMPLE_BATCH, height, width, 3), dtype=torch.uint8)
-    return to_onnx(DenseNetwork(network), squares, DENSE_INPUT, DenseMaps._fields)
+    side = network.config.input_size
+    squares = torch.zeros((_EXAMPLE_BATCH, side, side, 3), dtype=torch.uint8)
+    free = {name: {0: "batch"} for name in (DENSE_INPUT, *DenseMaps._fields)}
+    if network.config.lifting:
+        free[DENSE_INPUT] = {0: "batch", 1: "height", 2: "width"}
+        for name in DenseMaps._fields:
+            free[name] = {0: "batch", 2: f"{name}_height", 3: f"{name}_width"}
+    return to_onnx(DenseNetwork(network), squares, free)
 
 
-def to_onnx(
-    module: nn.Module, example: Tensor, input_name: str, output_names: tuple[str, ...]
-) -> bytes:
-    """An ONNX model whose batch size is free.
+def to_onnx(module: nn.Module, example: Tensor, free: dict[str, dict[int, str]]) -> bytes:
+    """An ONNX model some of whose sizes are free.
 
     Args:
         module: in evaluation mode, on the CPU; one tensor in, a tuple of tensors out.
         example: an input.
-        input_name, output_names: what the model calls them.
+        free: by what the model calls its input and its outputs, in this order, which dimensions
+            may have any size.
     """
     stored = io.BytesIO()
-    names = [input_name, *output_names]
+    input_name, *output_names = free
     with warnings.catch_warnings(), torch.no_grad():
         # The exporter warns that shape checks become constants, and that its successor, which
         # needs two more packages, will replace it.
@@ -48,7 +51,7 @@ def to_onnx(
             dynamo=False,
             opset_version=OPSET,
             input_names=[input_name],
-            output_names=list(output_names),
-            dynamic_axes={name: {0: "batch"} for name in names},
+            output_names=output_names,
+            dynamic_axes=free,
         )
     return stored.getvalue()

@@ -1,7 +1,6 @@
 """ONNX Runtime: on any processor; on NVIDIA GPUs by TensorRT or CUDA."""
 
-import copy
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,9 +9,6 @@ from romp_core.errors import ConfigError
 from romp_core.network import RompNetwork
 from romp_core.runtime.dense import DenseMaps
 from romp_core.runtime.onnx_export import DENSE_INPUT, dense_to_onnx
-
-if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
 
 
 class OnnxRuntime:
@@ -34,43 +30,32 @@ class OnnxRuntime:
 
         self.precision = precision
         self._device = device
-        self._network = copy.deepcopy(network)
-        self._providers = _providers(device, precision, onnxruntime.get_available_providers())
-        self._sessions: dict[tuple[int, int], InferenceSession] = {}
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        self._session = onnxruntime.InferenceSession(
+            dense_to_onnx(network),
+            options,
+            providers=_providers(device, precision, onnxruntime.get_available_providers()),
+        )
         self._outputs: dict[torch.Size, DenseMaps] = {}
 
     def __call__(self, squares: Tensor) -> DenseMaps:
         """See `Runtime`."""
-        session = self._session(*squares.shape[1:3])
         if squares.shape not in self._outputs:
             # The model does not tell its outputs' sizes: the first run does.
-            first = session.run(None, {DENSE_INPUT: squares.cpu().numpy()})
+            first = self._session.run(None, {DENSE_INPUT: squares.cpu().numpy()})
             self._outputs[squares.shape] = DenseMaps(
                 *(torch.empty(maps.shape, device=self._device) for maps in first)
             )
-        outputs = self._outputs[squares.shape]
-        binding = session.io_binding()
+        binding = self._session.io_binding()
         squares = squares.contiguous()
         binding.bind_input(DENSE_INPUT, *self._memory(squares))
-        for name, output in outputs._asdict().items():
+        for name, output in self._outputs[squares.shape]._asdict().items():
             binding.bind_output(name, *self._memory(output))
         if self._device.type == "cuda":  # the session has a stream of its own
             torch.cuda.current_stream(self._device).synchronize()
-        session.run_with_iobinding(binding)
-        return outputs
-
-    def _session(self, height: int, width: int) -> "InferenceSession":
-        """For any number of pictures of a size."""
-        import onnxruntime
-
-        if (height, width) not in self._sessions:
-            options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = torch.get_num_threads()
-            exported = dense_to_onnx(self._network, height, width)
-            self._sessions[height, width] = onnxruntime.InferenceSession(
-                exported, options, providers=self._providers
-            )
-        return self._sessions[height, width]
+        self._session.run_with_iobinding(binding)
+        return self._outputs[squares.shape]
 
     def _memory(self, tensor: Tensor) -> tuple[Any, ...]:
         """Device, index, type, shape and address, as ONNX Runtime wants them."""

@@ -1,6 +1,5 @@
 """OpenVINO: the fastest on x86 processors, above all on those that multiply bfloat16."""
 
-import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -35,7 +34,9 @@ class OpenVinoRuntime:
 
         self.precision = precision
         self._core = openvino.Core()
-        self._network = copy.deepcopy(network)
+        self._model = _channels_last(
+            self._core.read_model(dense_to_onnx(network)), outputs=[_SOURCE]
+        )
         delicate = getattr(network.backbone, "delicate_layers", ())
         self._delicate = delicate if precision == "bfloat16" else ()
         self._requests: dict[torch.Size, list[InferRequest]] = {}
@@ -59,8 +60,7 @@ class OpenVinoRuntime:
 
         # Fixed shapes run a third faster than a free batch size. Biases become constants only by
         # folding, and are then added within the convolutions.
-        exported = dense_to_onnx(self._network, *shape[1:3])
-        model = _channels_last(self._core.read_model(exported), outputs=[_SOURCE])
+        model = self._model.clone()
         model.reshape(list(shape))
         manager = passes.Manager()
         manager.register_pass(passes.ConstantFolding())
