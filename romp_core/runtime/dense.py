@@ -14,6 +14,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from romp_core.network import RompNetwork
 
+KEPT_SHAPES = 8
+"""For so many shapes of squares a runtime keeps what it prepared, some 100 MiB each."""
+
 
 class DenseMaps(NamedTuple):
     """What convolutions see in a batch of squares.

@@ -1,13 +1,15 @@
 """ONNX Runtime: on any processor; on NVIDIA GPUs by TensorRT or CUDA."""
 
+from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from romp_core.errors import ConfigError
 from romp_core.network import RompNetwork
-from romp_core.runtime.dense import DenseMaps
+from romp_core.runtime.dense import KEPT_SHAPES, DenseMaps
 from romp_core.runtime.onnx_export import DENSE_INPUT, dense_to_onnx
 
 
@@ -37,25 +39,25 @@ class OnnxRuntime:
             options,
             providers=_providers(device, precision, onnxruntime.get_available_providers()),
         )
-        self._outputs: dict[torch.Size, DenseMaps] = {}
+        self._outputs = lru_cache(KEPT_SHAPES)(self._allocate)
 
     def __call__(self, squares: Tensor) -> DenseMaps:
         """See `Runtime`."""
-        if squares.shape not in self._outputs:
-            # The model does not tell its outputs' sizes: the first run does.
-            first = self._session.run(None, {DENSE_INPUT: squares.cpu().numpy()})
-            self._outputs[squares.shape] = DenseMaps(
-                *(torch.empty(maps.shape, device=self._device) for maps in first)
-            )
+        outputs = self._outputs(squares.shape)
         binding = self._session.io_binding()
         squares = squares.contiguous()
         binding.bind_input(DENSE_INPUT, *self._memory(squares))
-        for name, output in self._outputs[squares.shape]._asdict().items():
+        for name, output in outputs._asdict().items():
             binding.bind_output(name, *self._memory(output))
         if self._device.type == "cuda":  # the session has a stream of its own
             torch.cuda.current_stream(self._device).synchronize()
         self._session.run_with_iobinding(binding)
-        return self._outputs[squares.shape]
+        return outputs
+
+    def _allocate(self, shape: torch.Size) -> DenseMaps:
+        """Memory for the maps of squares; the model does not tell their sizes, a run does."""
+        first = self._session.run(None, {DENSE_INPUT: np.zeros(shape, np.uint8)})
+        return DenseMaps(*(torch.empty(maps.shape, device=self._device) for maps in first))
 
     def _memory(self, tensor: Tensor) -> tuple[Any, ...]:
         """Device, index, type, shape and address, as ONNX Runtime wants them."""

@@ -1,6 +1,7 @@
 """OpenVINO: the fastest on x86 processors, above all on those that multiply bfloat16."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from romp_core.errors import ConfigError
 from romp_core.network import RompNetwork
-from romp_core.runtime.dense import DenseMaps
+from romp_core.runtime.dense import KEPT_SHAPES, DenseMaps
 from romp_core.runtime.onnx_export import dense_to_onnx
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
 
 class OpenVinoRuntime:
-    """The network compiled by OpenVINO for the CPU, once for each shape of squares that comes.
+    """The network compiled by OpenVINO for the CPU, once for each of the last shapes that came.
 
     Args:
         network: what is run; copied.
@@ -39,15 +40,13 @@ class OpenVinoRuntime:
         )
         delicate = getattr(network.backbone, "delicate_layers", ())
         self._delicate = delicate if precision == "bfloat16" else ()
-        self._requests: dict[torch.Size, list[InferRequest]] = {}
+        self._requests = lru_cache(KEPT_SHAPES)(self._compile)
 
     def __call__(self, squares: Tensor) -> DenseMaps:
         """See `Runtime`."""
-        if squares.shape not in self._requests:
-            self._requests[squares.shape] = self._compile(squares.shape)
         # Shared memory on all sides: nothing is copied, nothing allocated.
         inputs = [squares.contiguous().numpy()]
-        for request in self._requests[squares.shape]:
+        for request in self._requests(squares.shape):
             request.infer(inputs, share_inputs=True, share_outputs=True)
             inputs = None
         outputs = (request.get_output_tensor(index).data for index in range(2))
