@@ -128,7 +128,7 @@ class Romp:
         *,
         with_vertices: bool = True,
     ) -> list[People]:
-        """Everybody in several images, in one forward pass.
+        """Everybody in several images, in one forward pass where they have one shape.
 
         Args:
             images: (H, W, 3) uint8, BGR; sizes may differ.
@@ -194,11 +194,29 @@ class Romp:
         if not sizes:
             return list
         request = Request(self.center_threshold, self.max_people, with_vertices)
-        wait = self._engine.launch(images, request)
+        wait = self._launch_alike(images, request)
         return lambda: [
             self._placed(people, camera, size)
-            for people, camera, size in zip(_each(wait()), cameras, sizes, strict=True)
+            for people, camera, size in zip(wait(), cameras, sizes, strict=True)
         ]
+
+    def _launch_alike(
+        self, images: Sequence[np.ndarray], request: Request
+    ) -> Callable[[], list[People]]:
+        """Begin with images; those of which the network sees other parts of squares go one after
+        the other, so that what is found in an image does not depend on the others."""
+        alike: dict[tuple[int, int], list[int]] = {}
+        for index, image in enumerate(images):
+            rows, columns = self._path.seen([image.shape[:2]])
+            alike.setdefault((rows.start, columns.start), []).append(index)
+        if len(alike) == 1:
+            wait = self._engine.launch(images, request)
+            return lambda: _each(wait())
+        people: dict[int, People] = {}
+        for group in alike.values():
+            found = _each(self._engine.launch([images[index] for index in group], request)())
+            people |= zip(group, found, strict=True)
+        return lambda: [people[index] for index in range(len(images))]
 
     def _placed(self, people: People, camera: CameraModel, size: tuple[int, int]) -> People:
         """People without translation at their place, in the arrays nobody else has seen yet."""

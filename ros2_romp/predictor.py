@@ -18,6 +18,10 @@ class PredictionError(RompError, RuntimeError):
     """The network could not process images that are fine in themselves."""
 
 
+_COMMON_SHAPES = (480, 640), (720, 1280)
+"""Of images, height and width: for each shape something may have to be prepared."""
+
+
 @dataclass(frozen=True)
 class Prediction:
     """What one call of the network gave.
@@ -61,9 +65,10 @@ class Predictor:
 
     def _warm_up(self, settings: Settings) -> None:
         """Meet a device's troubles, and pay for its preparations, before the first image."""
-        image = np.zeros((480, 640, 3), np.uint8)
-        K = intrinsics_from_fov(*image.shape[:2], settings.horizontal_fov_deg)
-        self.predict([image], [CameraModel(K)], settings, with_vertices=True)
+        for shape in _COMMON_SHAPES:
+            camera = CameraModel(intrinsics_from_fov(*shape, settings.horizontal_fov_deg))
+            image = np.zeros((*shape, 3), np.uint8)
+            self.predict([image], [camera], settings, with_vertices=True)
 
     def predict(
         self,

@@ -11,6 +11,12 @@ static double length(double x, double y, double z)
     return sqrt(x * x + y * y + z * z);
 }
 
+/* Unlike fmax it lets pass what is no number. */
+static double at_least(double number, double least)
+{
+    return number < least ? least : number;
+}
+
 /* About an axis by its length in radians (Rodrigues), by way of a quaternion. */
 static void matrix_of_axis_angle(const float *vector, float *matrix)
 {
@@ -32,7 +38,7 @@ static void matrix_of_six(const float *six, float *matrix)
 {
     const double least = 1e-6;
     double x[COORDINATES], y[COORDINATES], along = 0;
-    const double first = fmax(length(six[0], six[2], six[4]), least);
+    const double first = at_least(length(six[0], six[2], six[4]), least);
     for (int i = 0; i < COORDINATES; i++) {
         x[i] = six[2 * i] / first;
         along += x[i] * six[2 * i + 1];
@@ -40,7 +46,7 @@ static void matrix_of_six(const float *six, float *matrix)
     for (int i = 0; i < COORDINATES; i++) {
         y[i] = six[2 * i + 1] - along * x[i];
     }
-    const double second = fmax(length(y[0], y[1], y[2]), least);
+    const double second = at_least(length(y[0], y[1], y[2]), least);
     for (int i = 0; i < COORDINATES; i++) {
         y[i] /= second;
     }
@@ -80,7 +86,7 @@ static void axis_angle_of_matrix(const float *m, float *vector)
     /* Neither its length nor its sign matters to the angle, 0 to pi. */
     const double sine = length(found[0], found[1], found[2]);
     const double angle = 2 * atan2(sine, fabs(w));
-    const double share = sine > 0 ? copysign(angle / sine, w) : 0;
+    const double share = sine == 0 && !isnan(w) ? 0 : copysign(angle / sine, w);
     for (int i = 0; i < COORDINATES; i++) {
         vector[i] = (float)(share * found[i]);
     }
@@ -96,7 +102,12 @@ static PyObject *convert(PyObject *arguments, conversion *one, size_t from, size
     const size_t numbers = (size_t)rotations * sizeof(float);
     const Py_buffer *const buffers[] = {&given, &wanted};
     const size_t bytes[] = {numbers * from, numbers * to};
-    const int good = count("rotations", rotations) && fit(2, buffers, bytes);
+    const Py_ssize_t most = PY_SSIZE_T_MAX / (Py_ssize_t)(ROTATION * sizeof(float));
+    int good = rotations >= 0 && rotations <= most;
+    if (!good) {
+        PyErr_Format(PyExc_ValueError, "%zd rotations; expected 0 to %zd", rotations, most);
+    }
+    good = good && fit(2, buffers, bytes);
     for (size_t i = 0; good && i < (size_t)rotations; i++) {
         one((const float *)given.buf + from * i, (float *)wanted.buf + to * i);
     }

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import cache, lru_cache
+from functools import cache
 from itertools import product
 from typing import NamedTuple
 
@@ -219,13 +219,15 @@ def scaled(points: Tensor, x: float, y: float) -> Tensor:
     """(*, 2) points with their x and y multiplied by numbers."""
     if x == y == 1:
         return points
-    return points * _constants(x, y, points.dtype, points.device)
+    # An export traces sizes as tensors; they are numbers all the same.
+    return points * _constants(float(x), float(y), points.dtype, points.device)
 
 
-@lru_cache(64)
+@cache
 @torch.inference_mode(False)  # what is kept must also serve where gradients are wanted
 def _constants(x: float, y: float, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Kept: a graph of a GPU's work cannot take numbers from the host."""
+    """Kept for good: a graph of a GPU's work cannot take numbers from the host, and reads these
+    whenever it runs. Shapes of images are few."""
     return torch.tensor([x, y], dtype=dtype, device=device)
 
 

@@ -5,7 +5,6 @@ The whole way, letterbox to bodies, has fixed shapes and never waits for the hos
 call.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from itertools import cycle
 from typing import NamedTuple
@@ -18,6 +17,7 @@ from romp_core.preprocessing import DeviceLetterbox, frame_rows
 from romp_core.runtime.dense import Runtime
 from romp_core.runtime.device_path import DevicePath, Request, pack, unpack
 from romp_core.runtime.engines import Found
+from romp_core.runtime.kept import Kept
 from romp_core.runtime.reserve import Reserve
 
 _PINNED = {"pin_memory": True}
@@ -94,7 +94,7 @@ class CudaEngine:
         self._device = device
         self._compute = torch.cuda.Stream(device)
         self._slots = cycle([_Slot(device), _Slot(device)])
-        self._ways: OrderedDict[object, Callable[[Tensor, Request], Packed]] = OrderedDict()
+        self._ways: Kept[Callable[[Tensor, Request], Packed]] = Kept(_KEPT_WAYS)
         self._memory = torch.cuda.graph_pool_handle()
 
     @torch.inference_mode()
@@ -112,15 +112,12 @@ class CudaEngine:
     def _way(
         self, sizes: Sizes, pixels: Tensor, request: Request
     ) -> Callable[[Tensor, Request], Packed]:
-        key = (sizes, request.max_people, request.with_vertices)
-        if key not in self._ways:
-            if len(self._ways) == _KEPT_WAYS:
-                self._ways.popitem(last=False)
+        def make() -> Callable[[Tensor, Request], Packed]:
             way = WholePath(self._path, self._runtime, sizes, self._device)
             recorded = self._runtime.name == "cuda-graph"
-            self._ways[key] = _Graph(way, pixels, request, self._memory) if recorded else way
-        self._ways.move_to_end(key)
-        return self._ways[key]
+            return _Graph(way, pixels, request, self._memory) if recorded else way
+
+        return self._ways.get((sizes, request.max_people, request.with_vertices), make)
 
 
 class _Graph:

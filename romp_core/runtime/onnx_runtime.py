@@ -1,6 +1,5 @@
 """ONNX Runtime: on any processor; on NVIDIA GPUs by TensorRT or CUDA."""
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from torch import Tensor
 from romp_core.errors import ConfigError
 from romp_core.network import RompNetwork
 from romp_core.runtime.dense import KEPT_SHAPES, DenseMaps
+from romp_core.runtime.kept import Kept
 from romp_core.runtime.onnx_export import DENSE_INPUT, dense_to_onnx
 
 
@@ -39,11 +39,11 @@ class OnnxRuntime:
             options,
             providers=_providers(device, precision, onnxruntime.get_available_providers()),
         )
-        self._outputs = lru_cache(KEPT_SHAPES)(self._allocate)
+        self._outputs: Kept[DenseMaps] = Kept(KEPT_SHAPES)
 
     def __call__(self, squares: Tensor) -> DenseMaps:
         """See `Runtime`."""
-        outputs = self._outputs(squares.shape)
+        outputs = self._outputs.get(squares.shape, lambda: self._allocate(squares.shape))
         binding = self._session.io_binding()
         squares = squares.contiguous()
         binding.bind_input(DENSE_INPUT, *self._memory(squares))

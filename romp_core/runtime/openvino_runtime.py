@@ -1,7 +1,6 @@
 """OpenVINO: the fastest on x86 processors, above all on those that multiply bfloat16."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +10,7 @@ from torch import Tensor
 from romp_core.errors import ConfigError
 from romp_core.network import RompNetwork
 from romp_core.runtime.dense import KEPT_SHAPES, DenseMaps
+from romp_core.runtime.kept import Kept
 from romp_core.runtime.onnx_export import dense_to_onnx
 
 if TYPE_CHECKING:
@@ -40,13 +40,14 @@ class OpenVinoRuntime:
         )
         delicate = getattr(network.backbone, "delicate_layers", ())
         self._delicate = delicate if precision == "bfloat16" else ()
-        self._requests = lru_cache(KEPT_SHAPES)(self._compile)
+        self._requests: Kept[list[InferRequest]] = Kept(KEPT_SHAPES)
 
     def __call__(self, squares: Tensor) -> DenseMaps:
         """See `Runtime`."""
+        requests = self._requests.get(squares.shape, lambda: self._compile(squares.shape))
         # Shared memory on all sides: nothing is copied, nothing allocated.
         inputs = [squares.contiguous().numpy()]
-        for request in self._requests(squares.shape):
+        for request in requests:
             request.infer(inputs, share_inputs=True, share_outputs=True)
             inputs = None
         outputs = (request.get_output_tensor(index).data for index in range(2))

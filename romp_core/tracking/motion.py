@@ -24,7 +24,6 @@ class MotionFilter:
     """
 
     def __init__(self, size: int, speed: float, memory_s: float):
-        self._size = size
         self._speed = speed
         self._memory_s = memory_s
         self._axes = np.eye(size).ravel()
@@ -95,4 +94,6 @@ class MotionFilter:
         residual = position - self.position.take(rows, 0)
         self.mean[rows] += (gain @ residual[..., None]).reshape(count, 2, size)
         known = (gain @ seen).reshape(count, 2, size, 2, size).transpose(0, 1, 3, 2, 4)
-        self.covariance[rows] = before - known
+        after = before - known
+        # Rounding makes it a little asymmetric, and that grows exponentially if it is left.
+        self.covariance[rows] = 0.5 * (after + after.transpose(0, 2, 1, 4, 3))

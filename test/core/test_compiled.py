@@ -46,6 +46,18 @@ def test_equals_torch(library, data, monkeypatch, people, followed):
     torch.testing.assert_close(found, expected, atol=2e-6, rtol=0)
 
 
+class Counted:
+    """The compiled module, and how often something of it was asked for."""
+
+    def __init__(self, library):
+        self._library = library
+        self.calls = 0
+
+    def __getattr__(self, name):
+        self.calls += 1
+        return getattr(self._library, name)
+
+
 def hard_rotations():
     """(7, 24, 3) axis-angle vectors, some far too small and some far too large."""
     vectors = torch.randn(7, 24, 3, generator=torch.Generator().manual_seed(0))
@@ -58,8 +70,10 @@ def hard_rotations():
 
 def both_ways(convert, given):
     """What the compiled module gives, and torch in double precision."""
-    with torch.inference_mode():
+    with torch.inference_mode(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiled, "library", counted := Counted(compiled.library))
         found = convert(given)
+    assert counted.calls == 1
     expected = convert(given.double())
     assert expected.dtype == torch.float64
     assert found.shape == expected.shape
@@ -104,7 +118,7 @@ def test_rotations_of_another_size_are_refused(library, convert, numbers):
     given, wanted = (np.zeros((2, size), np.float32) for size in numbers)
     convert = getattr(library, convert)
     convert(2, given, wanted)
-    for count in (3, 1, -1, 1 << 60):
+    for count in (3, 1, -1, 1 << 60, (1 << 63) - 1):
         with pytest.raises(ValueError, match="expected"):
             convert(count, given, wanted)
     with pytest.raises(ValueError, match=r"array 2 has \d+ bytes; expected \d+"):
@@ -118,6 +132,26 @@ def test_mean_shift_equals_torchs(library, height, width):
     found, expected = both_ways(evidence._mean_shift, maps**8)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
     assert torch.equal(found[0], torch.zeros(2, height, width))
+
+
+def test_more_than_a_million_rotations(library):
+    vectors = torch.zeros(1 << 20 | 1, 3)
+    assert compiled.matrices_of_axis_angles(vectors).shape == (len(vectors), 3, 3)
+
+
+@pytest.mark.parametrize(
+    "convert, shape",
+    [
+        (rotations.axis_angle_to_matrix, (3,)),
+        (rotations.rotation_6d_to_matrix, (6,)),
+        (rotations.matrix_to_axis_angle, (3, 3)),
+    ],
+)
+def test_what_is_no_number_does_not_become_one(library, convert, shape):
+    given = torch.zeros(1, *shape)
+    given.view(-1)[0] = torch.nan
+    with torch.inference_mode():
+        assert convert(given).isnan().any()
 
 
 def test_mean_shift_of_no_map(library):

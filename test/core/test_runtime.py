@@ -117,7 +117,7 @@ def test_delicate_layers_of_openvino_stay_in_float32(lifting_network, noise, mon
     monkeypatch.undo()
     runtime = start_runtime(("openvino", "bfloat16"), lifting_network, CPU)
     runtime(squares)
-    first = runtime._requests(squares.shape)[0].get_compiled_model().get_runtime_model()
+    first = runtime._requests.get(squares.shape, None)[0].get_compiled_model().get_runtime_model()
     details = [operation.get_rt_info() for operation in first.get_ops()]
     kinds = {
         info["runtimePrecision"].astype(str)

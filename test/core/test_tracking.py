@@ -252,3 +252,22 @@ def test_motion_does_not_depend_on_how_time_is_cut():
     assert 0.2 < whole.position[0, 0] < 2.2  # it goes on, slower and slower
     whole.predict(100.0)
     np.testing.assert_allclose(whole.covariance[0, 1, 1], 1.2**2 * np.eye(3), atol=1e-6)
+
+
+@pytest.mark.parametrize("seconds", [1 / 30, 1.0])
+def test_uncertainty_stays_a_covariance_for_hours(seconds):
+    """Rounding errors that are not taken out again grow exponentially."""
+    noise = 0.01 * np.eye(3)[None] + 0.005
+    motion = MotionFilter(3, speed=1.6, memory_s=1.5)
+    motion.append(np.zeros((1, 3)), noise)
+    for _ in range(10_000):
+        motion.predict(seconds)
+        motion.correct(np.array([0]), np.zeros((1, 3)), noise)
+    covariance = motion.covariance[0].transpose(0, 2, 1, 3).reshape(6, 6)
+    np.testing.assert_allclose(covariance, covariance.T, atol=1e-12)
+    assert np.linalg.eigvalsh(covariance).min() > 1e-4
+    # The same from one step to the next: what remains of the start is gone.
+    before = motion.covariance.copy()
+    motion.predict(seconds)
+    motion.correct(np.array([0]), np.zeros((1, 3)), noise)
+    np.testing.assert_allclose(motion.covariance, before, atol=1e-9)

@@ -138,6 +138,18 @@ def test_both_engines_leave_the_same_out(network, path, shape):
     assert ((centers > -left) & (centers < np.array(shape[::-1]) + left)).all()
 
 
+def test_what_is_found_does_not_depend_on_other_images():
+    wide = next(iter(Video(CLIP)))[1]
+    tall = np.ascontiguousarray(wide.transpose(1, 0, 2))
+    romp = load("open", device="cpu", runtime="torch", precision="float32")
+    alone = [romp.predict(image) for image in (wide, tall, wide[60:420])]
+    together = romp.predict_batch([wide, tall, wide[60:420], wide])
+    assert len(alone[0]) == 4
+    shift = guard.measure_shift([*alone, alone[0]], together)
+    assert shift.people == shift.found == shift.matched
+    assert shift.keypoints_px < 0.01
+
+
 def test_the_open_network_finds_the_same_people_without_the_padding(monkeypatch):
     image = next(iter(Video(CLIP)))[1]
     romp = load("open", device="cpu", runtime="torch", precision="float32")
