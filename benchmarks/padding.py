@@ -1,4 +1,4 @@
-"""Padding costs nothing: the open model on wide images against a square one.
+"""Padding costs little: the open model on wide images against a square one.
 
 The network reads squares. Of the padding that makes an image one, only what the network's strides
 want goes through it. Pictures of the same longer side take turns, end to end, with vertices.

@@ -3,7 +3,7 @@
 Torch does all of it too, where gradients or a GPU are wanted or nothing was compiled.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -42,19 +42,19 @@ class Influences:
         """(N, K) how much."""
 
 
-def matrices_of_axis_angles(vectors: Tensor) -> Tensor:
+def axis_angle_to_matrix(vectors: Tensor) -> Tensor:
     """(*, 3, 3) of (*, 3), as `axis_angle_to_matrix`."""
-    return _converted(library.matrices_of_axis_angles, vectors, vectors.shape[:-1], (3, 3))
+    return _converted(library.axis_angle_to_matrix, vectors, vectors.shape[:-1], (3, 3))
 
 
-def matrices_of_sixes(sixes: Tensor) -> Tensor:
+def rotation_6d_to_matrix(sixes: Tensor) -> Tensor:
     """(*, 3, 3) of (*, 6), as `rotation_6d_to_matrix`."""
-    return _converted(library.matrices_of_sixes, sixes, sixes.shape[:-1], (3, 3))
+    return _converted(library.rotation_6d_to_matrix, sixes, sixes.shape[:-1], (3, 3))
 
 
-def axis_angles(matrices: Tensor) -> Tensor:
+def matrix_to_axis_angle(matrices: Tensor) -> Tensor:
     """(*, 3) of (*, 3, 3), as `matrix_to_axis_angle`."""
-    return _converted(library.axis_angles, matrices, matrices.shape[:-2], (3,))
+    return _converted(library.matrix_to_axis_angle, matrices, matrices.shape[:-2], (3,))
 
 
 def _converted(
@@ -65,11 +65,11 @@ def _converted(
     return converted
 
 
-def compose(parents: Sequence[int], rotations: Tensor, rest: Tensor) -> Tensor:
+def compose(parents: np.ndarray, rotations: Tensor, rest: Tensor) -> Tensor:
     """Transforms from the rest pose to the posed body.
 
     Args:
-        parents: of J joints, each before its children, -1 for the root.
+        parents: (J,) int64, each before its children, -1 for the root.
         rotations: (B, J, 3, 3), each relative to its parent's.
         rest: (B, 3, N) points in the rest pose, metres, of which the first J are the joints.
 
@@ -84,7 +84,7 @@ def compose(parents: Sequence[int], rotations: Tensor, rest: Tensor) -> Tensor:
     library.compose(
         people,
         rest.shape[-1],
-        np.asarray(parents, np.int64),
+        parents,
         rotations.contiguous().numpy(),
         rest.contiguous().numpy(),
         transforms.numpy(),

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from romp_core.errors import ImageError
 from romp_core.geometry.cameras import Letterbox
+from romp_core.kept import Kept
 
 _CUBIC = -0.75  # OpenCV's coefficient of cubic interpolation, which the published code uses
 _KEPT_SIZES = 8
@@ -47,7 +48,7 @@ class HostLetterbox:
     def __init__(self, size: int):
         self._size = size
         self._squares = np.empty((0, size, size, 3), np.uint8)
-        self._padded: dict[tuple[int, int], np.ndarray] = {}
+        self._padded: Kept[np.ndarray] = Kept(_KEPT_SIZES)
 
     def __call__(self, images: Sequence[np.ndarray]) -> Tensor:
         """Squares of images.
@@ -69,12 +70,9 @@ class HostLetterbox:
 
     def _pad(self, image: np.ndarray) -> np.ndarray:
         box = Letterbox(*image.shape[:2])
-        key = (box.height, box.width)
-        if key not in self._padded:
-            if len(self._padded) == _KEPT_SIZES:
-                self._padded.clear()
-            self._padded[key] = np.zeros((box.side, box.side, 3), np.uint8)
-        padded = self._padded[key]
+        padded = self._padded.get(
+            (box.height, box.width), lambda: np.zeros((box.side, box.side, 3), np.uint8)
+        )
         padded[box.top : box.top + box.height, box.left : box.left + box.width] = image
         return padded
 

@@ -56,9 +56,9 @@ static inline PyObject *finish(int good, int arrays, Py_buffer *buffers)
     Py_RETURN_NONE;
 }
 
-PyObject *romp_core_matrices_of_axis_angles(PyObject *self, PyObject *arguments);
-PyObject *romp_core_matrices_of_sixes(PyObject *self, PyObject *arguments);
-PyObject *romp_core_axis_angles(PyObject *self, PyObject *arguments);
+PyObject *romp_core_axis_angle_to_matrix(PyObject *self, PyObject *arguments);
+PyObject *romp_core_rotation_6d_to_matrix(PyObject *self, PyObject *arguments);
+PyObject *romp_core_matrix_to_axis_angle(PyObject *self, PyObject *arguments);
 PyObject *romp_core_compose(PyObject *self, PyObject *arguments);
 PyObject *romp_core_skin(PyObject *self, PyObject *arguments);
 PyObject *romp_core_mean_shift(PyObject *self, PyObject *arguments);

@@ -5,15 +5,15 @@
     "Contiguous arrays, else float32; only their sizes are checked. ValueError: they do not fit."
 
 static PyMethodDef methods[] = {
-    {"matrices_of_axis_angles", romp_core_matrices_of_axis_angles, METH_VARARGS,
-     "matrices_of_axis_angles(rotations, vectors, matrices)\n\n"
+    {"axis_angle_to_matrix", romp_core_axis_angle_to_matrix, METH_VARARGS,
+     "axis_angle_to_matrix(rotations, vectors, matrices)\n\n"
      "Fill matrices (rotations, 3, 3) from vectors (rotations, 3) in radians.\n" CONTIGUOUS},
-    {"matrices_of_sixes", romp_core_matrices_of_sixes, METH_VARARGS,
-     "matrices_of_sixes(rotations, sixes, matrices)\n\n"
+    {"rotation_6d_to_matrix", romp_core_rotation_6d_to_matrix, METH_VARARGS,
+     "rotation_6d_to_matrix(rotations, sixes, matrices)\n\n"
      "Fill matrices (rotations, 3, 3) from sixes (rotations, 6), two columns row by row.\n"
      CONTIGUOUS},
-    {"axis_angles", romp_core_axis_angles, METH_VARARGS,
-     "axis_angles(rotations, matrices, vectors)\n\n"
+    {"matrix_to_axis_angle", romp_core_matrix_to_axis_angle, METH_VARARGS,
+     "matrix_to_axis_angle(rotations, matrices, vectors)\n\n"
      "Fill vectors (rotations, 3), in radians, from matrices (rotations, 3, 3).\n" CONTIGUOUS},
     {"compose", romp_core_compose, METH_VARARGS,
      "compose(people, points, parents, rotations, rest, transforms)\n\n"

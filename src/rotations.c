@@ -115,19 +115,19 @@ static PyObject *convert(PyObject *arguments, conversion *one, size_t from, size
     return finish(good, 2, all);
 }
 
-PyObject *romp_core_matrices_of_axis_angles(PyObject *self, PyObject *arguments)
+PyObject *romp_core_axis_angle_to_matrix(PyObject *self, PyObject *arguments)
 {
     (void)self;
     return convert(arguments, matrix_of_axis_angle, COORDINATES, ROTATION);
 }
 
-PyObject *romp_core_matrices_of_sixes(PyObject *self, PyObject *arguments)
+PyObject *romp_core_rotation_6d_to_matrix(PyObject *self, PyObject *arguments)
 {
     (void)self;
     return convert(arguments, matrix_of_six, 2 * COORDINATES, ROTATION);
 }
 
-PyObject *romp_core_axis_angles(PyObject *self, PyObject *arguments)
+PyObject *romp_core_matrix_to_axis_angle(PyObject *self, PyObject *arguments)
 {
     (void)self;
     return convert(arguments, axis_angle_of_matrix, ROTATION, COORDINATES);

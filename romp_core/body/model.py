@@ -119,6 +119,7 @@ class BodyModel(nn.Module):
         self.joint_names = SMPL_JOINTS + data.landmark_names
         self.parents = tuple(int(parent) for parent in data.parents)
         self.tree = KinematicTree(self.parents)
+        self._parents = np.array(self.parents, np.int64)
         posedirs = data.posedirs.reshape(NUM_POSE_FEATURES, -1, 3)
         self.mesh = _SkinnedPoints(data.v_template, data.shapedirs, posedirs, data.weights)
         # Joints are linear in betas: regressed once here, never from the shaped mesh. As points
@@ -246,7 +247,7 @@ class BodyModel(nn.Module):
             points: (B, 3, N) of which the first 24 are the joints in the rest pose.
         """
         if compiled.applies_to(points):
-            return compiled.compose(self.parents, rotations, points)
+            return compiled.compose(self._parents, rotations, points)
         rotations, rest = rotations.permute(2, 3, 1, 0), points[..., :NUM_JOINTS].permute(1, 2, 0)
         rotations = rotations.contiguous()
         # A joint alone turns the body about where it rests, and so do its ancestors. Written out:

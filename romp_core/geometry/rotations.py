@@ -24,7 +24,7 @@ def axis_angle_to_matrix(axis_angle: Tensor) -> Tensor:
         (*, 3, 3). The gradient at the zero rotation is finite.
     """
     if compiled.applies_to(axis_angle):
-        return compiled.matrices_of_axis_angles(axis_angle)
+        return compiled.axis_angle_to_matrix(axis_angle)
     # The offset changes no angle that can be told from zero, and makes none divide by zero.
     angle = (axis_angle.square().sum(-1, keepdim=True) + 1e-16).sqrt()
     half = 0.5 * angle
@@ -93,7 +93,7 @@ def matrix_to_axis_angle(matrix: Tensor) -> Tensor:
         (*, 3) with lengths in 0..pi. At exactly pi either sign of the axis is right.
     """
     if compiled.applies_to(matrix):
-        return compiled.axis_angles(matrix)
+        return compiled.matrix_to_axis_angle(matrix)
     quaternion = matrix_to_quaternion(matrix)
     cosine, vector = quaternion[..., :1], quaternion[..., 1:]
     squared = vector.square().sum(-1, keepdim=True)
@@ -118,7 +118,7 @@ def rotation_6d_to_matrix(rotation_6d: Tensor) -> Tensor:
         (*, 3, 3).
     """
     if compiled.applies_to(rotation_6d):
-        return compiled.matrices_of_sixes(rotation_6d)
+        return compiled.rotation_6d_to_matrix(rotation_6d)
     first, second = rotation_6d.unflatten(-1, (3, 2)).unbind(-1)
     x = normalize(first, dim=-1, eps=1e-6)
     y = normalize(second - (x * second).sum(-1, keepdim=True) * x, dim=-1, eps=1e-6)

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from romp_core.kept import Kept
 from romp_core.preprocessing import DeviceLetterbox, frame_rows
 from romp_core.runtime.dense import Runtime
 from romp_core.runtime.device_path import DevicePath, Request, pack, unpack
 from romp_core.runtime.engines import Found
-from romp_core.runtime.kept import Kept
 from romp_core.runtime.reserve import Reserve
 
 _PINNED = {"pin_memory": True}

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from romp_core.errors import ConfigError
+from romp_core.kept import Kept
 from romp_core.network import RompNetwork
 from romp_core.runtime.dense import KEPT_SHAPES, DenseMaps
-from romp_core.runtime.kept import Kept
 from romp_core.runtime.onnx_export import dense_to_onnx
 
 if TYPE_CHECKING:

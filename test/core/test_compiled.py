@@ -112,7 +112,11 @@ def test_axis_angles_equal_torchs(library):
 
 @pytest.mark.parametrize(
     "convert, numbers",
-    [("matrices_of_axis_angles", (3, 9)), ("matrices_of_sixes", (6, 9)), ("axis_angles", (9, 3))],
+    [
+        ("axis_angle_to_matrix", (3, 9)),
+        ("rotation_6d_to_matrix", (6, 9)),
+        ("matrix_to_axis_angle", (9, 3)),
+    ],
 )
 def test_rotations_of_another_size_are_refused(library, convert, numbers):
     given, wanted = (np.zeros((2, size), np.float32) for size in numbers)
@@ -136,7 +140,7 @@ def test_mean_shift_equals_torchs(library, height, width):
 
 def test_more_than_a_million_rotations(library):
     vectors = torch.zeros(1 << 20 | 1, 3)
-    assert compiled.matrices_of_axis_angles(vectors).shape == (len(vectors), 3, 3)
+    assert compiled.axis_angle_to_matrix(vectors).shape == (len(vectors), 3, 3)
 
 
 @pytest.mark.parametrize(
@@ -227,12 +231,12 @@ def test_joints_that_do_not_exist_are_refused(library):
 @pytest.mark.parametrize("parents", [(-1, 1), (-1, 2), (-2, 0)])
 def test_trees_whose_parents_do_not_come_first_are_refused(library, parents):
     with pytest.raises(ValueError, match="parent does not come before"):
-        compiled.compose(parents, torch.zeros(1, 2, 3, 3), torch.zeros(1, 3, 4))
+        compiled.compose(np.array(parents), torch.zeros(1, 2, 3, 3), torch.zeros(1, 3, 4))
 
 
 def test_joints_without_a_place_are_refused(library):
     with pytest.raises(ValueError, match="fewer points than joints"):
-        compiled.compose((-1, 0), torch.zeros(1, 2, 3, 3), torch.zeros(1, 3, 1))
+        compiled.compose(np.array([-1, 0]), torch.zeros(1, 2, 3, 3), torch.zeros(1, 3, 1))
     with pytest.raises(ValueError, match="array 2"):
         library.compose(
             1, 2, np.array([-1, 0]), np.zeros(18, "f"), np.zeros(5, "f"), np.zeros(32, "f")
