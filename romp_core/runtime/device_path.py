@@ -96,9 +96,9 @@ class DevicePath(nn.Module):
             most = int(counts.max())
             centers = Centers(*(values[:, :most] for values in centers))
         rows = _rows(centers.valid, fixed_size)
-        rows_of_cells, columns = dense.center_map.shape[2:]
+        height, width = dense.center_map.shape[2:]
         side = self.network.config.input_size // self.network.config.map_stride
-        part = Part(columns / side, rows_of_cells / side)
+        part = Part(width / side, height / side)
         params = self._params(dense.source, centers.cells, part)
         params = params.flatten(0, 1)[rows].float()
         bodies = self.decoder(params, with_vertices=request.with_vertices)
@@ -109,9 +109,9 @@ class DevicePath(nn.Module):
             return (normalized + 1) * half_side[..., None] - offset[:, None]
 
         keypoints = to_pixels(bodies.projected)
-        middles = 2 * cell_positions(centers.cells.flatten()[rows], columns) + 1
+        middles = 2 * cell_positions(centers.cells.flatten()[rows], width) + 1
         across, down = middles.unbind(-1)
-        middles = torch.stack([across - columns, down - rows_of_cells], -1) / side
+        middles = torch.stack([across - width, down - height], -1) / side
         return counts, PeopleTensors(
             confidence=centers.confidence.flatten()[rows],
             pose=matrix_to_axis_angle(bodies.rotations).flatten(1),
