@@ -69,7 +69,7 @@ class PoseStream(IterableDataset):
     def __init__(self, batch_size: int, path: str | None = None, seed: int = 0, pool: int = _POOL):
         self.batch_size = batch_size
         self.seed = seed
-        sampler = PoseSampler(load_poses(Path(path)) if path else None)
+        sampler = PoseSampler.varied(load_poses(Path(path)) if path else None)
         rng = np.random.default_rng(seed)
         self._poses = torch.from_numpy(np.stack([sampler(rng) for _ in range(pool)]))
 

@@ -117,6 +117,28 @@ def test_sampler_depends_on_nothing_but_its_randomness():
     assert not np.array_equal(first, sampler(np.random.default_rng(6)))
 
 
+def test_varied_poses_tilt_bodies_and_exchange_limbs():
+    # Everybody in recording k has all joints at k / 10 about x, which no limit forbids.
+    recorded = np.zeros((5, 24, 3), np.float32)
+    recorded[:, 1:, 0] = np.arange(5)[:, None] / 10
+    sampler = PoseSampler.varied(recorded)
+    plain = PoseSampler(recorded)
+    for each in (sampler, plain):
+        each.spread = each.procedural_share = each.mix_share = each.planted_share = 0.0
+    rng = np.random.default_rng(0)
+    poses = np.stack([sampler(rng) for _ in range(400)])
+    tilts = np.degrees(np.linalg.norm(poses[:, 0], axis=1))
+    assert 0.08 < (tilts > 1).mean() < 0.16 and tilts.max() > 90
+    sources = np.rint(10 * poses[..., 0]).astype(int)
+    mixed = (sources[:, 1:] != sources[:, 3:4]).any(1)  # the spine is never exchanged
+    assert 0.15 < mixed.mean() < 0.3
+    arm = [SMPL_JOINTS.index(f"left_{n}") for n in ("collar", "shoulder", "elbow", "wrist")]
+    assert (sources[:, arm] == sources[:, arm[:1]]).all()
+    upright = np.stack([plain(rng) for _ in range(50)])
+    assert not upright[:, 0].any()
+    assert (np.ptp(upright[:, 1:, 0], axis=1) < 1e-6).all()
+
+
 def test_recorded_poses_of_both_shapes_and_held_out(tmp_path):
     pose = np.random.default_rng(0).normal(size=(10, 72)).astype(np.float16)
     np.savez(tmp_path / "flat.npz", pose=pose, held_out=np.arange(10) < 3)

@@ -158,3 +158,34 @@ def test_panorama_without_light_is_refused(tmp_path):
     assert image.shape == (32, 64, 3) and light.shape == (9, 3)
     with pytest.raises(DataError, match="no panoramas"):
         Panoramas(tmp_path, held_out=True)
+
+
+def test_varied_panoramas_are_mirrored_with_their_light_and_made_of_several(tmp_path):
+    columns = np.linspace(0, 250, 64).astype(np.uint8)
+    rising = np.broadcast_to(columns[None, :, None], (32, 64, 3))
+    noise = np.random.default_rng(0).integers(100, 130, (32, 64, 3)).astype(np.uint8)
+    light = np.arange(27.0).reshape(9, 3)
+    light[3] = 7  # of x
+    for name, image in (("calm", rising), ("busy", noise)):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), image)
+    text = json.dumps({name: {"sh9_rgb": light.tolist()} for name in ("calm", "busy")})
+    (tmp_path / "lighting.json").write_text(text)
+    varied, rng = Panoramas(tmp_path, varied=True), np.random.default_rng(1)
+    kinds = {"calm": 0, "calm, mirrored": 0, "busy": 0}
+    pieces = 0
+    for _ in range(200):
+        image, radiance = varied.draw(rng)
+        mirrored = radiance[3, 0] < 0
+        np.testing.assert_allclose(radiance[[0, 1, 2, 5, 6, 8]], light[[0, 1, 2, 5, 6, 8]])
+        np.testing.assert_allclose(radiance[[3, 4, 7]], light[[3, 4, 7]] * (-1) ** int(mirrored))
+        corner = image[0, [0, -1], 0].astype(int)  # the first row seldom has pieces of others
+        if corner.tolist() == [[0, 250], [250, 0]][int(mirrored)]:
+            kinds["calm, mirrored" if mirrored else "calm"] += 1
+            pieces += not np.array_equal(image, rising[:, ::-1] if mirrored else rising)
+        else:
+            kinds["busy"] += 1
+    assert kinds["busy"] > 1.5 * (kinds["calm"] + kinds["calm, mirrored"])
+    assert min(kinds["calm"], kinds["calm, mirrored"]) >= 5
+    assert pieces >= 10
+    first, second = (varied.draw(np.random.default_rng(3))[0] for _ in range(2))
+    np.testing.assert_array_equal(first, second)

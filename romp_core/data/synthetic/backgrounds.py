@@ -18,6 +18,12 @@ HELD_OUT_PANORAMAS = (
 
 _PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 _CACHED = 64
+_MOST_PIECES = 8
+_PIECE = 0.06, 0.5
+"""Smallest and largest side of a piece of another panorama, as shares of the panorama's height."""
+
+_MIRRORED_LIGHT = np.array([1, 1, 1, -1, -1, 1, 1, -1, 1.0])[:, None]
+"""Signs of 1, y, z, x, xy, yz, 3z^2-1, xz, x^2-y^2 where x points the other way."""
 
 
 class _ImageCache:
@@ -38,6 +44,33 @@ class _ImageCache:
         return self._images[path]
 
 
+def _edges(image: np.ndarray) -> float:
+    """How much there is to see: mean absolute difference between neighbouring pixels."""
+    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    return float(np.abs(np.diff(gray, axis=0)).mean() + np.abs(np.diff(gray, axis=1)).mean())
+
+
+def _paste_piece(image: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> None:
+    """Put a rectangle of another panorama into one, mostly around the horizon where people are."""
+    scale = rng.uniform(0.5, 2.0)
+    height, width = (max(2, int(image.shape[0] * rng.uniform(*_PIECE))) for _ in range(2))
+    source = [
+        min(max(1, int(size / scale)), limit)
+        for size, limit in zip((height, width), other.shape[:2], strict=True)
+    ]
+    top, left = (
+        rng.integers(limit - size + 1) for size, limit in zip(source, other.shape[:2], strict=True)
+    )
+    piece = other[top : top + source[0], left : left + source[1]]
+    if rng.random() < 0.5:
+        piece = piece[:, ::-1]
+    piece = cv2.resize(piece, (width, height), interpolation=cv2.INTER_LINEAR)
+    middle = np.clip(rng.normal(0.55, 0.15), 0, 1)
+    down = int(np.clip(image.shape[0] * middle - height / 2, 0, image.shape[0] - height))
+    right = rng.integers(image.shape[1] - width + 1)
+    image[down : down + height, right : right + width] = piece
+
+
 @dataclass
 class Panoramas:
     """Equirectangular pictures and the light in them.
@@ -46,6 +79,8 @@ class Panoramas:
         folder: holds NAME.jpg or .png (2:1) and `lighting.json`: per NAME `sh9_rgb`, the
             radiance's first nine real spherical harmonics (9, 3).
         held_out: take the panoramas set aside for evaluation; else all others.
+        varied: mirror them, and put pieces of others into them, so that few panoramas make many
+            backgrounds; those with much to see are drawn more often.
 
     Raises:
         DataError: the folder or its lighting is missing or incomplete.
@@ -53,6 +88,7 @@ class Panoramas:
 
     folder: Path
     held_out: bool = False
+    varied: bool = False
 
     def __post_init__(self):
         folder = Path(self.folder)
@@ -76,11 +112,24 @@ class Panoramas:
         self._files = files
         self._light = {name: np.array(item["sh9_rgb"]) for name, item in lighting.items()}
         self._read = _ImageCache()
+        self._shares = None
+        if self.varied:
+            busy = np.array([1 + _edges(self._read(path)) for path in files])
+            self._shares = busy / busy.sum()
 
     def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """A panorama (H, W, 3) uint8 RGB, and its light (9, 3)."""
-        path = self._files[rng.integers(len(self._files))]
-        return self._read(path), self._light[path.stem]
+        if not self.varied:
+            path = self._files[rng.integers(len(self._files))]
+            return self._read(path), self._light[path.stem]
+        path = self._files[rng.choice(len(self._files), p=self._shares)]
+        image, light = self._read(path).copy(), self._light[path.stem]
+        for _ in range(rng.integers(_MOST_PIECES + 1)):
+            other = self._read(self._files[rng.choice(len(self._files), p=self._shares)])
+            _paste_piece(image, other, rng)
+        if rng.random() < 0.5:
+            return image, light
+        return np.ascontiguousarray(image[:, ::-1]), light * _MIRRORED_LIGHT
 
 
 @dataclass

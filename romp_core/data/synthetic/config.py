@@ -18,6 +18,7 @@ class SyntheticConfig:
         panoramas: folder of panoramas with `lighting.json`; None for none.
         pictures: folder of pictures without people as further backgrounds; None for none.
         held_out: use the poses and panoramas that are set aside for evaluation, and only them.
+        varied: mix poses and panoramas beyond what was recorded, so that more is learnt from few.
         body: "open", or a file in SMPL's form.
         max_people: most people in a picture.
         crowded: people come in pairs, one hiding about half of the other.
@@ -40,6 +41,7 @@ class SyntheticConfig:
     panoramas: Path | None = None
     pictures: Path | None = None
     held_out: bool = False
+    varied: bool = False
     body: str = "open"
     max_people: int = 20
     crowded: bool = False
@@ -74,7 +76,7 @@ def preset(name: Preset, base: SyntheticConfig) -> tuple[SyntheticConfig, int]:
     """A named set of pictures.
 
     Args:
-        name: "train": everything but what is held out. "held_out": the 1,000 evaluation
+        name: "train": everything but what is held out, varied. "held_out": the 1,000 evaluation
             pictures: shapes of their own seed, held-out poses, and panoramas never trained on.
             "crowd" and "held_out_crowd": the same of pairs of people overlapping by half.
         base: size, folders and everything else.
@@ -83,7 +85,9 @@ def preset(name: Preset, base: SyntheticConfig) -> tuple[SyntheticConfig, int]:
         The configuration and its seed.
     """
     if name.startswith("held_out"):
-        base = replace(base, held_out=True, length=1000)
+        base = replace(base, held_out=True, varied=False, length=1000)
+    else:
+        base = replace(base, varied=True)
     if name.endswith("crowd"):
         base = replace(base, crowded=True, max_people=8)
     return base, _SEEDS[name]

@@ -43,7 +43,8 @@ class SyntheticPeople:
         recorded = load_poses(config.poses, config.held_out) if config.poses else None
         self._backdrops = Backdrops(config)
         self.body = DressedBody(read_body(OPEN_BODY if config.body == "open" else config.body))
-        self._tailor = Tailor(self.body, PoseSampler(recorded))
+        sampler = PoseSampler.varied if config.varied else PoseSampler
+        self._tailor = Tailor(self.body, sampler(recorded))
         self._renderer: SceneRenderer | None = None
 
     def __len__(self) -> int:

@@ -20,6 +20,16 @@ _LEGS = np.array(
     [name.endswith(("hip", "knee", "ankle", "foot")) or name == "pelvis" for name in SMPL_JOINTS]
 )
 _MIRRORED = flip_permutation(SMPL_JOINTS)
+_LIMBS = [
+    np.array([name.startswith(side) and name.endswith(parts) for name in SMPL_JOINTS])
+    for side, parts in (
+        ("left", ("collar", "shoulder", "elbow", "wrist", "hand")),
+        ("right", ("collar", "shoulder", "elbow", "wrist", "hand")),
+        ("left", ("hip", "knee", "ankle", "foot")),
+        ("right", ("hip", "knee", "ankle", "foot")),
+        ("", ("neck", "head")),
+    )
+]
 
 
 def load_poses(path: str | Path, held_out: bool = False) -> np.ndarray:
@@ -159,6 +169,10 @@ class PoseSampler:
         mix_share: share of poses whose upper body comes from another recording.
         spread: standard deviation in radians of the perturbation.
         planted_share: share of poses whose standing feet are set flat on the floor.
+        limb_share: share of poses each of whose arms, legs and head may come from another
+            recording.
+        tilt_share: share of bodies that are tilted as a whole, as who falls, lies or tumbles.
+        tilt: standard deviation in radians of how far.
     """
 
     recorded: np.ndarray | None
@@ -166,6 +180,14 @@ class PoseSampler:
     mix_share: float = 0.25
     spread: float = 0.1
     planted_share: float = 0.8
+    limb_share: float = 0.0
+    tilt_share: float = 0.0
+    tilt: float = 1.0
+
+    @classmethod
+    def varied(cls, recorded: np.ndarray | None) -> "PoseSampler":
+        """One to learn from: it also draws what few recordings show."""
+        return cls(recorded, spread=0.2, limb_share=0.25, tilt_share=0.12)
 
     def __call__(self, rng: np.random.Generator) -> np.ndarray:
         """A (24, 3) float32 pose that faces +z."""
@@ -176,10 +198,22 @@ class PoseSampler:
             if rng.random() < self.mix_share:
                 other = self.recorded[rng.integers(len(self.recorded))]
                 pose[~_LEGS] = other[~_LEGS]
+            if self.limb_share and rng.random() < self.limb_share:
+                self._exchange_limbs(pose, rng)
         if rng.random() < 0.5:
             pose = mirror(pose)
         pose = perturb(pose, rng, self.spread * rng.random())
         if rng.random() < self.planted_share:
             pose = plant_feet(pose)
+        if self.tilt_share and rng.random() < self.tilt_share:
+            direction = rng.uniform(-np.pi, np.pi)
+            axis = np.array([np.cos(direction), 0, np.sin(direction)])
+            pose[0] = _axis_angle(_matrix(axis * rng.normal(0, self.tilt)) @ _matrix(pose[0]))
         pose[0] = without_heading(pose[0])
         return pose
+
+    def _exchange_limbs(self, pose: np.ndarray, rng: np.random.Generator) -> None:
+        for limb in _LIMBS:
+            if rng.random() < 0.5:
+                other = self.recorded[rng.integers(len(self.recorded))]
+                pose[limb] = other[limb]

@@ -49,7 +49,9 @@ class Backdrops:
 
     def __init__(self, config: SyntheticConfig):
         self._size = config.height, config.width
-        self.panoramas = Panoramas(config.panoramas, config.held_out) if config.panoramas else None
+        self.panoramas = None
+        if config.panoramas:
+            self.panoramas = Panoramas(config.panoramas, config.held_out, config.varied)
         self._pictures = Pictures(config.pictures) if config.pictures else None
         given = {"panorama": self.panoramas, "picture": self._pictures}
         self._kinds = [kind for kind in _WEIGHTS if given.get(kind, True) is not None]
