@@ -12,7 +12,7 @@ SIDE = 10
 
 def main() -> None:
     """Write docs/images/synthetic-samples.jpg."""
-    data = SyntheticPeople(SyntheticConfig(height=144, width=144), seed=3)
+    data = SyntheticPeople(SyntheticConfig(height=144, width=144, varied=True), seed=3)
     pictures = [data[index].image for index in range(SIDE**2)]
     rows = [np.hstack(pictures[start : start + SIDE]) for start in range(0, SIDE**2, SIDE)]
     file = Path(__file__).resolve().parents[1] / "images" / "synthetic-samples.jpg"
