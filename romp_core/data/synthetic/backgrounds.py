@@ -34,9 +34,7 @@ class _ImageCache:
 
     def __call__(self, path: Path) -> np.ndarray:
         if path not in self._images:
-            image = cv2.imread(str(path))
-            if image is None:
-                raise DataError(f"{path} is not a readable picture")
+            image = _readable(cv2.imread(str(path)), path)
             if len(self._images) == _CACHED:
                 self._images.popitem(last=False)
             self._images[path] = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
@@ -44,10 +42,17 @@ class _ImageCache:
         return self._images[path]
 
 
-def _edges(image: np.ndarray) -> float:
+def _edges(path: Path) -> float:
     """How much there is to see: mean absolute difference between neighbouring pixels."""
-    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    return float(np.abs(np.diff(gray, axis=0)).mean() + np.abs(np.diff(gray, axis=1)).mean())
+    gray = _readable(cv2.imread(str(path), cv2.IMREAD_REDUCED_GRAYSCALE_4), path)
+    gray = gray.astype(np.float32)
+    return float(sum(np.abs(np.diff(gray, axis=axis)).mean() for axis in (0, 1)))
+
+
+def _readable(image: np.ndarray | None, path: Path) -> np.ndarray:
+    if image is None:
+        raise DataError(f"{path} is not a readable picture")
+    return image
 
 
 def _paste_piece(image: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> None:
@@ -114,7 +119,7 @@ class Panoramas:
         self._read = _ImageCache()
         self._shares = None
         if self.varied:
-            busy = np.array([1 + _edges(self._read(path)) for path in files])
+            busy = np.array([1 + _edges(path) for path in files])
             self._shares = busy / busy.sum()
 
     def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
