@@ -55,25 +55,28 @@ def _readable(image: np.ndarray | None, path: Path) -> np.ndarray:
     return image
 
 
+def _crop(image: np.ndarray, rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """Any (height, width, 3) of an image, sometimes mirrored."""
+    top = rng.integers(image.shape[0] - height + 1)
+    left = rng.integers(image.shape[1] - width + 1)
+    crop = image[top : top + height, left : left + width]
+    return crop[:, ::-1] if rng.random() < 0.5 else crop
+
+
 def _paste_piece(image: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> None:
     """Put a rectangle of another panorama into one, mostly around the horizon where people are."""
     scale = rng.uniform(0.5, 2.0)
     height, width = (max(2, int(image.shape[0] * rng.uniform(*_PIECE))) for _ in range(2))
-    source = [
-        min(max(1, int(size / scale)), limit)
-        for size, limit in zip((height, width), other.shape[:2], strict=True)
-    ]
-    top, left = (
-        rng.integers(limit - size + 1) for size, limit in zip(source, other.shape[:2], strict=True)
+    piece = _crop(
+        other,
+        rng,
+        min(max(1, int(height / scale)), other.shape[0]),
+        min(max(1, int(width / scale)), other.shape[1]),
     )
-    piece = other[top : top + source[0], left : left + source[1]]
-    if rng.random() < 0.5:
-        piece = piece[:, ::-1]
-    piece = cv2.resize(piece, (width, height), interpolation=cv2.INTER_LINEAR)
     middle = np.clip(rng.normal(0.55, 0.15), 0, 1)
     down = int(np.clip(image.shape[0] * middle - height / 2, 0, image.shape[0] - height))
     right = rng.integers(image.shape[1] - width + 1)
-    image[down : down + height, right : right + width] = piece
+    image[down : down + height, right : right + width] = cv2.resize(piece, (width, height))
 
 
 @dataclass
@@ -161,9 +164,5 @@ class Pictures:
         image = self._read(self._files[rng.integers(len(self._files))])
         zoom = rng.uniform(0.5, 1.0) * min(image.shape[0] / height, image.shape[1] / width)
         crop_height, crop_width = max(1, int(zoom * height)), max(1, int(zoom * width))
-        top = rng.integers(image.shape[0] - crop_height + 1)
-        left = rng.integers(image.shape[1] - crop_width + 1)
-        crop = image[top : top + crop_height, left : left + crop_width]
-        if rng.random() < 0.5:
-            crop = crop[:, ::-1]
+        crop = _crop(image, rng, crop_height, crop_width)
         return cv2.resize(crop, (width, height), interpolation=cv2.INTER_AREA)

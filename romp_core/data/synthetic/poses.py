@@ -16,20 +16,21 @@ from romp_core.data.synthetic.bvh import read_bvh_folder
 from romp_core.data.synthetic.joint_limits import perturb
 from romp_core.errors import DataError
 
-_LEGS = np.array(
-    [name.endswith(("hip", "knee", "ankle", "foot")) or name == "pelvis" for name in SMPL_JOINTS]
-)
-_MIRRORED = flip_permutation(SMPL_JOINTS)
+_ARM_PARTS = ("collar", "shoulder", "elbow", "wrist", "hand")
+_LEG_PARTS = ("hip", "knee", "ankle", "foot")
+
+
+def _joints(side: str, parts: tuple[str, ...]) -> np.ndarray:
+    """(24,) bool: the parts of a side, "" for both."""
+    return np.array([name.startswith(side) and name.endswith(parts) for name in SMPL_JOINTS])
+
+
+_LEGS = _joints("", (*_LEG_PARTS, "pelvis"))
 _LIMBS = [
-    np.array([name.startswith(side) and name.endswith(parts) for name in SMPL_JOINTS])
-    for side, parts in (
-        ("left", ("collar", "shoulder", "elbow", "wrist", "hand")),
-        ("right", ("collar", "shoulder", "elbow", "wrist", "hand")),
-        ("left", ("hip", "knee", "ankle", "foot")),
-        ("right", ("hip", "knee", "ankle", "foot")),
-        ("", ("neck", "head")),
-    )
+    *(_joints(side, parts) for parts in (_ARM_PARTS, _LEG_PARTS) for side in ("left", "right")),
+    _joints("", ("neck", "head")),
 ]
+_MIRRORED = flip_permutation(SMPL_JOINTS)
 
 
 def load_poses(path: str | Path, held_out: bool = False) -> np.ndarray:
