@@ -34,6 +34,7 @@ from smpl_sized_body import smpl_sized_body, write_packed
 from torch import Tensor
 
 from romp_core import load
+from romp_core.checkpoints import read_checkpoint
 from romp_core.network import NetworkConfig
 from romp_core.timing import spread
 
@@ -88,7 +89,8 @@ def thresholds(
     In bfloat16 random weights see others than in float32, some of them equally well: the number is
     one for which there is a gap.
     """
-    choices = {"ours": fastest_choice(options), "float32": ("torch", "float32")}
+    fastest = fastest_choice(options, read_checkpoint(files / "ROMP.pkl").build())
+    choices = {"ours": fastest, "float32": ("torch", "float32")}
     best = {
         name: _confidences(people, files, image, options.device, choice)
         for name, choice in choices.items()
@@ -164,7 +166,7 @@ def measure(options: argparse.Namespace, files: Path) -> tuple[dict[str, np.ndar
             files,
             [f"--threshold={threshold[name]}", f"--device={options.device}", *own],
         )
-        for name, (python, own) in _line_up(options).items()
+        for name, (python, own) in _line_up(files, options).items()
     ]
     times = {contestant.name: np.empty(options.runs) for contestant in contestants}
     for number in range(-2, options.runs):
@@ -187,9 +189,9 @@ def measure(options: argparse.Namespace, files: Path) -> tuple[dict[str, np.ndar
     return times, facts
 
 
-def _line_up(options: argparse.Namespace) -> dict[str, tuple[Path | str, list[str]]]:
+def _line_up(files: Path, options: argparse.Namespace) -> dict[str, tuple[Path | str, list[str]]]:
     """Interpreter and own arguments of each contestant; ours that is compared comes first."""
-    runtime, precision = fastest_choice(options)
+    runtime, precision = fastest_choice(options, read_checkpoint(files / "ROMP.pkl").build())
     fastest = [f"--runtime={runtime}", f"--precision={precision}"]
     line_up: dict[str, tuple[Path | str, list[str]]] = {"ours": (sys.executable, fastest)}
     exact = [f"--runtime={options.runtime}", "--precision=float32"]

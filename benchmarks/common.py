@@ -135,7 +135,7 @@ def crowded_romp(network: str, options: argparse.Namespace, input_size: int = 51
         runtime, precision = chosen.name, chosen.precision
     else:
         built = random_network(NetworkConfig(network, input_size))
-        runtime, precision = fastest_choice(options)
+        runtime, precision = fastest_choice(options, built)
     built.final_layers["2"][-1] = _Peaks(built.config)
     return Romp(
         built,
@@ -152,9 +152,9 @@ def model_options(options: argparse.Namespace) -> dict[str, str]:
     return {name: getattr(options, name) for name in ("device", "runtime", "precision")}
 
 
-def fastest_choice(options: argparse.Namespace) -> tuple[str, str]:
+def fastest_choice(options: argparse.Namespace, network: RompNetwork) -> tuple[str, str]:
     """The runtime and the precision that are tried first where the options leave it open."""
-    return choices(options.runtime, options.precision, torch.device(options.device))[0]
+    return choices(options.runtime, options.precision, torch.device(options.device), network)[0]
 
 
 def random_network(config: NetworkConfig) -> RompNetwork:

@@ -74,7 +74,7 @@ class Romp:
         self.max_people = max_people
         self.horizontal_fov_deg = horizontal_fov_deg
         self._path = DevicePath(self.network, self.decoder)
-        self.runtime = choose_runtime(self, choices(runtime, precision, self.device))
+        self.runtime = choose_runtime(self, choices(runtime, precision, self.device, self.network))
         logger.info("runtime: %s on %s", self.runtime_name, self.device)
 
     @property

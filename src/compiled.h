@@ -62,5 +62,10 @@ PyObject *romp_core_matrix_to_axis_angle(PyObject *self, PyObject *arguments);
 PyObject *romp_core_compose(PyObject *self, PyObject *arguments);
 PyObject *romp_core_skin(PyObject *self, PyObject *arguments);
 PyObject *romp_core_mean_shift(PyObject *self, PyObject *arguments);
+PyObject *romp_core_convolution_lanes(PyObject *self, PyObject *unused);
+PyObject *romp_core_multiplies_bfloat16(PyObject *self, PyObject *unused);
+PyObject *romp_core_has_team(PyObject *self, PyObject *unused);
+PyObject *romp_core_convolution_room(PyObject *self, PyObject *arguments);
+PyObject *romp_core_convolve(PyObject *self, PyObject *arguments);
 
 #endif

@@ -29,13 +29,34 @@ static PyMethodDef methods[] = {
      "Fill steps (number, 2, height, width), x and y, in units of -1..1 from border to border:\n"
      "sums of maps (number, height, width) under the window bell (an odd number) along one axis\n"
      "and lever along the other, over the sum under bell along both and least. " CONTIGUOUS},
+    {"convolution_lanes", romp_core_convolution_lanes, METH_NOARGS,
+     "convolution_lanes()\n\n"
+     "Floats that convolutions can have in a register on this processor, best first."},
+    {"multiplies_bfloat16", romp_core_multiplies_bfloat16, METH_NOARGS,
+     "multiplies_bfloat16()\n\nWhether convolutions can do that on this processor."},
+    {"has_team", romp_core_has_team, METH_NOARGS,
+     "has_team()\n\n"
+     "Whether an OpenMP was loaded (by torch) whose threads share a convolution."},
+    {"convolution_room", romp_core_convolution_room, METH_VARARGS,
+     "convolution_room(threads, batch, height, width, inputs, outputs, window, stride, scale,\n"
+     "winograd, bfloat16, lanes)\n\n"
+     "Floats that convolve wants as its room. ValueError: it is not possible."},
+    {"convolve", romp_core_convolve, METH_VARARGS,
+     "convolve(sizes, relu, image, weights, bias, shortcut, result, room)\n\n"
+     "Fill result (batch, height / stride * scale, width / stride * scale, outputs), rounded up,\n"
+     "from image (batch, height, width, inputs), padded with zeros: windows times weights, with\n"
+     "the bias, each cell repeated scale times both ways, and a shortcut of result's shape added,\n"
+     "which may be the result itself, or None. sizes are the arguments of convolution_room. Weights\n"
+     "(panels, window * window, inputs, 2 * lanes) are padded with zeros, as is the bias; with\n"
+     "winograd they are transformed, 36 instead of 9, with bfloat16 they are (panels, window *\n"
+     "window, inputs / 2, 2 * lanes, 2) of those, transformed 16. " CONTIGUOUS},
     {NULL, NULL, 0, NULL},
 };
 
 static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT,
     .m_name = "romp_core_compiled",
-    .m_doc = "Rotations, kinematics, skinning and mean shift.",
+    .m_doc = "Rotations, kinematics, skinning, mean shift and convolutions.",
     .m_methods = methods,
 };
 

@@ -59,8 +59,8 @@ def predict(
         weights: "open", or a weights file.
         body: "open", or an SMPL file (.npz, .pkl, packed .pth).
         device: cpu, cuda, ...; by default a GPU where there is one.
-        runtime: What runs the network: torch, cuda-graph, onnxruntime or openvino; "auto" takes the
-            fastest that is installed and exact enough.
+        runtime: What runs the network: torch, compiled, cuda-graph, onnxruntime or openvino; "auto"
+            takes the fastest that is installed and exact enough.
         precision: Of the network: float32, bfloat16 or float16; "auto" as above.
         input_size: Side of the square that an image is brought to, a multiple of 64 pixels; by
             default the weights' own.

@@ -209,9 +209,11 @@ class MobileNetPyramid(nn.Module):
 
     def _evidence(self, narrow: Tensor, wide: Tensor) -> Tensor:
         said = {name: layers(narrow) for name, layers in self.evidence.items()}
-        corrections = self.correction(wide).split([EVIDENCE[name] for name in CORRECTED], 1)
-        for name, correction in zip(CORRECTED, corrections, strict=True):
-            said[name] = said[name] + correction
+        corrections, start = self.correction(wide), 0
+        for name in CORRECTED:
+            end = start + EVIDENCE[name]
+            said[name] = said[name] + corrections[:, start:end]
+            start = end
         return torch.cat(
             [
                 said["center"].sigmoid(),

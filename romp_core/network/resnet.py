@@ -74,7 +74,8 @@ class ResNet(nn.Module):
             x = stage(x)
             stages.append(x)
         for level in range(3):
-            x = self.deconv_layers[3 * level : 3 * level + 3](x)
+            for layer in self.deconv_layers[3 * level : 3 * level + 3]:
+                x = layer(x)
             if self.lateral_layers is not None:
                 x = x + self.lateral_layers[level](stages[2 - level])
         return x

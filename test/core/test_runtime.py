@@ -8,11 +8,18 @@ import pytest
 import torch
 from random_network import make_network
 
-from romp_core import Romp, load
+from romp_core import Romp, compiled, load
 from romp_core.errors import ConfigError
-from romp_core.network import NetworkConfig
+from romp_core.network import NetworkConfig, build_network
 from romp_core.preprocessing import HostLetterbox
-from romp_core.runtime import choices, guard, selection, start_runtime
+from romp_core.runtime import (
+    choices,
+    compiled_runtime,
+    convolutions,
+    guard,
+    selection,
+    start_runtime,
+)
 from romp_core.runtime.cuda_engine import WholePath
 from romp_core.runtime.dense import DenseMaps, fold_batch_norms
 from romp_core.runtime.device_path import DevicePath, Request, unpack
@@ -29,7 +36,14 @@ def needs(*packages: str) -> pytest.MarkDecorator:
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 
+compiled_bfloat16 = pytest.mark.skipif(
+    not convolutions.multiplies_bfloat16(), reason="this processor does not multiply bfloat16"
+)
+needs_compiled = pytest.mark.skipif(not convolutions.lanes(), reason="nothing was built")
+
 ON_CPU = [
+    pytest.param(("compiled", "float32"), 1e-4, id="compiled", marks=needs_compiled),
+    pytest.param(("compiled", "bfloat16"), 0.1, id="compiled-bfloat16", marks=compiled_bfloat16),
     pytest.param(("torch", "float32"), 1e-4, id="torch"),
     pytest.param(("torch", "bfloat16"), 0.1, id="torch-bfloat16"),
     pytest.param(("onnxruntime", "float32"), 1e-4, id="onnxruntime", marks=needs("onnxruntime")),
@@ -244,6 +258,55 @@ def test_auto_prefers_what_is_fast_on_this_machine(monkeypatch):
     assert choices("auto", "bfloat16", CPU)[0] == ("openvino", "bfloat16")  # whoever asks gets it
     assert choices("auto", "auto", torch.device("cuda"))[0] == ("cuda-graph", "float16")
     assert choices("auto", "auto", torch.device("mps")) == [("torch", "float32")]
+
+
+@needs_compiled
+def test_compiled_comes_first_where_it_is_faster(monkeypatch):
+    abilities = {"_bf16"}
+    monkeypatch.setattr(selection, "is_installed", lambda name: True)
+    monkeypatch.setattr(selection, "_has_flag", abilities.__contains__)
+    monkeypatch.setattr(convolutions, "are_fast", lambda: True)
+
+    def order(backbone: str) -> list:
+        network = build_network(NetworkConfig(backbone, input_size=64))
+        return choices("auto", "auto", CPU, network)
+
+    compiled = [("compiled", "bfloat16"), ("compiled", "float32")]
+    openvino = [("openvino", "bfloat16"), ("openvino", "float32")]
+    assert order("hrnet32")[:4] == [*compiled, *openvino]
+    assert order("resnet18")[:4] == [openvino[0], *compiled, openvino[1]]
+    assert order("resnet50")[:4] == order("mobilenet")[:4] == [*openvino, *compiled]
+    abilities.add("amx_bf16")
+    assert order("hrnet32")[:4] == [openvino[0], *compiled, openvino[1]]
+    abilities.clear()
+    assert order("hrnet32")[:2] == [compiled[1], openvino[1]]
+    monkeypatch.setattr(convolutions, "are_fast", lambda: False)
+    assert order("hrnet32")[:2] == [openvino[1], compiled[1]]
+
+
+@needs_compiled
+@pytest.mark.parametrize("backbone", ["hrnet32", "resnet50", "resnet18", "mobilenet"])
+def test_compiled_runs_every_backbone(backbone):
+    network = make_network(NetworkConfig(backbone, input_size=64))
+    runtime = start_runtime(("compiled", "float32"), network, CPU)
+    generator = torch.Generator().manual_seed(0)
+    for batch in (1, 2, 1):
+        squares = torch.randint(0, 256, (batch, 64, 64, 3), generator=generator).byte()
+        found = runtime(squares)
+        with torch.inference_mode():
+            expected = reference(network, squares)
+        for one, other in zip(found, expected, strict=True):
+            assert (one - other).abs().max() <= 1e-4 * other.abs().max()
+
+
+def test_compiled_says_what_it_needs(monkeypatch, light_network, small_body):
+    monkeypatch.setattr(compiled_runtime, "multiplies_bfloat16", lambda: False)
+    with pytest.raises(ConfigError, match="AVX512-BF16"):
+        Romp(light_network, small_body, runtime="compiled", precision="bfloat16")
+    monkeypatch.setattr(compiled, "library", None)
+    with pytest.raises(ConfigError, match=r"pip install \."):
+        Romp(light_network, small_body, runtime="compiled")
+    assert all(name != "compiled" for name, _ in choices("auto", "auto", CPU, light_network))
 
 
 # The accuracy guard
