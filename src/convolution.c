@@ -2,13 +2,11 @@
    by three pixels by Winograd's minimal filtering (Lavin and Gray, Fast Algorithms for
    Convolutional Neural Networks, CVPR 2016), which multiplies a quarter as often, others
    directly. Maps are float32; on processors that multiply bfloat16 faster, factors may be that. */
-#ifdef __linux__
-#define _GNU_SOURCE /* RTLD_DEFAULT */
-#include <dlfcn.h>
-#endif
-
 #include "compiled.h"
 
+#ifdef __linux__
+#include <dlfcn.h>
+#endif
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -156,6 +154,7 @@ static inline Py_ssize_t row_of_pixels(const struct convolution *c)
 static int supported(Py_ssize_t lanes)
 {
 #if defined(__x86_64__)
+    __builtin_cpu_init();
     if (lanes == 16) {
         return __builtin_cpu_supports("avx512f");
     }
@@ -169,6 +168,7 @@ static int supported(Py_ssize_t lanes)
 static int multiplies_bfloat16(void)
 {
 #if defined(__x86_64__)
+    __builtin_cpu_init();
     return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vl");
 #else
     return 0;

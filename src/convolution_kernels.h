@@ -13,7 +13,11 @@ typedef int32_t WITH(signs) __attribute__((vector_size(LANES * sizeof(float)), a
 #define STORE(to, value) (*(REGISTER *)(to) = (value))
 #define PANEL (2 * LANES)
 /* Before loops over registers, which would otherwise be kept in memory. */
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
 #define UNROLL _Pragma("GCC unroll 16")
+#endif
 
 #ifdef BFLOAT16
 #define FACTOR uint16_t
