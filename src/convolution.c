@@ -330,7 +330,8 @@ PyObject *romp_core_convolve(PyObject *self, PyObject *arguments)
     int good = possible(&c);
     if (good) {
         const size_t pixels = (size_t)(c.batch * c.height * c.width);
-        const size_t cells = (size_t)(c.batch * c.result_height * c.result_width * c.scale * c.scale);
+        const Py_ssize_t rows = c.result_height * c.scale, columns = c.result_width * c.scale;
+        const size_t cells = (size_t)(c.batch * rows * columns);
         const size_t filters = (size_t)panels(&c) * 2 * (size_t)c.lanes;
         const Py_ssize_t side = c.winograd ? tile_side(&c) + 2 : c.window;
         const size_t factors = filters * (size_t)(side * side * c.inputs);

@@ -154,8 +154,8 @@ INLINE void WITH(leave)(const struct convolution *c, const REGISTER sums[2], Py_
     memcpy(c->result + at, values, sizeof(float) * (size_t)left);
 }
 
-/* A row's cells from `x` on until `end`, before the enlargement, by one panel. `rows` are the rows of pixels under the
-   window, `span` factors each, with what the window reaches beyond the border. */
+/* A row's cells from `x` on until `end`, before the enlargement, by one panel. `rows` are the rows
+   of pixels under the window, `span` factors each, with what it reaches beyond the border. */
 TARGET static void WITH(direct_cells)(const struct convolution *c, const FACTOR *rows,
                                     Py_ssize_t span, Py_ssize_t row, Py_ssize_t panel,
                                     Py_ssize_t x, Py_ssize_t end)

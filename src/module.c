@@ -46,8 +46,8 @@ static PyMethodDef methods[] = {
      "Fill result (batch, height / stride * scale, width / stride * scale, outputs), rounded up,\n"
      "from image (batch, height, width, inputs), padded with zeros: windows times weights, with\n"
      "the bias, each cell repeated scale times both ways, and a shortcut of result's shape added,\n"
-     "which may be the result itself, or None. sizes are the arguments of convolution_room. Weights\n"
-     "(panels, window * window, inputs, 2 * lanes) are padded with zeros, as is the bias; with\n"
+     "which may be the result itself, or None. sizes are the arguments of convolution_room.\n"
+     "Weights (panels, window * window, inputs, 2 * lanes) are padded with zeros, as is the bias; with\n"
      "winograd they are transformed, 36 instead of 9, with bfloat16 they are (panels, window *\n"
      "window, inputs / 2, 2 * lanes, 2) of those, transformed 16. " CONTIGUOUS},
     {NULL, NULL, 0, NULL},
