@@ -13,6 +13,8 @@ try:
     import romp_core_compiled as library
 except ModuleNotFoundError:  # a source tree that was never built: torch does it, more slowly
     library = None
+if not hasattr(library, "convolve"):  # built from sources before these
+    library = None
 
 
 def applies_to(tensor: Tensor) -> bool:

@@ -18,6 +18,9 @@
 
 enum { COORDINATES = 3, ROTATION = 9 };
 
+/* So many threads at most share a convolution. */
+enum { MOST_THREADS = 256 };
+
 /* So many people, points, joints or cells at most: products of two sizes never overflow. */
 enum { MOST = 1 << 20 };
 
@@ -63,9 +66,9 @@ PyObject *romp_core_compose(PyObject *self, PyObject *arguments);
 PyObject *romp_core_skin(PyObject *self, PyObject *arguments);
 PyObject *romp_core_mean_shift(PyObject *self, PyObject *arguments);
 PyObject *romp_core_convolution_lanes(PyObject *self, PyObject *unused);
-PyObject *romp_core_multiplies_bfloat16(PyObject *self, PyObject *unused);
+PyObject *romp_core_has_avx512_bf16(PyObject *self, PyObject *unused);
 PyObject *romp_core_has_team(PyObject *self, PyObject *unused);
-PyObject *romp_core_convolution_room(PyObject *self, PyObject *arguments);
+PyObject *romp_core_convolution_workspace(PyObject *self, PyObject *arguments);
 PyObject *romp_core_convolve(PyObject *self, PyObject *arguments);
 
 #endif

@@ -54,7 +54,7 @@ INLINE void WITH(multiply)(const uint16_t *restrict cells, Py_ssize_t stride,
 
 /* Four of a tile's pixels in a line to four products' first factors: B^T of Lavin and Gray's
    F(2 x 2, 3 x 3). That of larger tiles would make much of the rounding. */
-INLINE void WITH(spread)(const REGISTER d[4], REGISTER t[4])
+INLINE void WITH(input_transform)(const REGISTER d[4], REGISTER t[4])
 {
     t[0] = d[0] - d[2];
     t[1] = d[1] + d[2];
@@ -63,7 +63,7 @@ INLINE void WITH(spread)(const REGISTER d[4], REGISTER t[4])
 }
 
 /* Four products to two cells: A^T of the same. */
-INLINE void WITH(collect)(const REGISTER m[4], REGISTER cells[2])
+INLINE void WITH(output_transform)(const REGISTER m[4], REGISTER cells[2])
 {
     cells[0] = m[0] + m[1] + m[2];
     cells[1] = m[1] - m[2] - m[3];
@@ -97,7 +97,7 @@ INLINE void WITH(multiply)(const float *restrict cells, Py_ssize_t stride,
 
 /* Six of a tile's pixels in a line to six products' first factors: B^T of Lavin and Gray's
    F(4 x 4, 3 x 3). */
-INLINE void WITH(spread)(const REGISTER d[6], REGISTER t[6])
+INLINE void WITH(input_transform)(const REGISTER d[6], REGISTER t[6])
 {
     const REGISTER even = d[4] - 4 * d[2], odd = d[3] - 4 * d[1];
     const REGISTER outer = d[4] - d[2], inner = 2 * (d[3] - d[1]);
@@ -110,7 +110,7 @@ INLINE void WITH(spread)(const REGISTER d[6], REGISTER t[6])
 }
 
 /* Six products to four cells: A^T of the same. */
-INLINE void WITH(collect)(const REGISTER m[6], REGISTER cells[4])
+INLINE void WITH(output_transform)(const REGISTER m[6], REGISTER cells[4])
 {
     const REGISTER one = m[1] + m[2], other = m[1] - m[2];
     const REGISTER two = m[3] + m[4], differ = m[3] - m[4];
@@ -155,14 +155,14 @@ INLINE void WITH(leave)(const struct convolution *c, const REGISTER sums[2], Py_
 }
 
 /* A row's cells from `x` on until `end`, before the enlargement, by one panel. `rows` are the rows
-   of pixels under the window, `span` factors each, with what it reaches beyond the border. */
+   of pixels under the kernel, `span` factors each, with what it reaches beyond the border. */
 TARGET static void WITH(direct_cells)(const struct convolution *c, const FACTOR *rows,
                                     Py_ssize_t span, Py_ssize_t row, Py_ssize_t panel,
                                     Py_ssize_t x, Py_ssize_t end)
 {
-    const Py_ssize_t across = c->result_width, window = c->window, depth = c->inputs;
+    const Py_ssize_t across = c->result_width, kernel = c->kernel, depth = c->inputs;
     const Py_ssize_t channel = panel * PANEL, scale = c->scale;
-    const FACTOR *weights = (const FACTOR *)c->weights + panel * window * window * depth * PANEL;
+    const FACTOR *weights = (const FACTOR *)c->weights + panel * kernel * kernel * depth * PANEL;
     for (; x < end; x += ROWS) {
         REGISTER sums[ROWS][2];
         UNROLL
@@ -170,9 +170,10 @@ TARGET static void WITH(direct_cells)(const struct convolution *c, const FACTOR 
             sums[i][0] = LOAD(c->bias + channel);
             sums[i][1] = LOAD(c->bias + channel + LANES);
         }
-        for (Py_ssize_t y = 0; y < window; y++) { /* a row of the window lies together */
+        for (Py_ssize_t y = 0; y < kernel; y++) { /* a row of the kernel lies together */
+            /* Nothing is fetched ahead: the next cells want the same weights again. */
             WITH(multiply)(rows + y * span + x * c->stride * depth, c->stride * depth,
-                           weights + y * window * depth * PANEL, window * depth, weights, sums);
+                           weights + y * kernel * depth * PANEL, kernel * depth, weights, sums);
         }
         for (Py_ssize_t i = 0; i < ROWS && x + i < end; i++) {
             const Py_ssize_t corner = (row * scale * across + x + i) * scale;
@@ -204,19 +205,19 @@ INLINE void WITH(copy_row)(const struct convolution *c, const float *row, FACTOR
 }
 
 /* Rows of cells until there are none left. */
-TARGET static void WITH(direct)(struct convolution *c, void *room, int thread)
+TARGET static void WITH(direct)(struct convolution *c, void *workspace, int thread)
 {
-    const Py_ssize_t reach = c->window / 2, depth = c->inputs, span = row_of_pixels(c) * depth;
-    const size_t weights = sizeof(FACTOR) * (size_t)(c->window * c->window * depth * c->outputs);
+    const Py_ssize_t reach = c->kernel / 2, depth = c->inputs, span = row_of_pixels(c) * depth;
+    const size_t weights = sizeof(FACTOR) * (size_t)(c->kernel * c->kernel * depth * c->outputs);
     const Py_ssize_t step = weights > KEPT_WEIGHTS ? c->result_width : ROWS;
-    FACTOR *rows = room;
-    memset(rows, 0, sizeof(FACTOR) * (size_t)(reads_in_place(c) ? 0 : c->window * span));
-    struct shift shift = {c, c->batch * c->result_height, thread, 0};
-    for (Py_ssize_t row; (row = next(&shift)) >= 0;) {
+    FACTOR *rows = workspace;
+    memset(rows, 0, sizeof(FACTOR) * (size_t)(reads_in_place(c) ? 0 : c->kernel * span));
+    struct worker worker = {c, c->batch * c->result_height, thread, 0};
+    for (Py_ssize_t row; (row = next(&worker)) >= 0;) {
         const Py_ssize_t image = row / c->result_height * c->height;
         const Py_ssize_t top = row % c->result_height * c->stride - reach;
         const float *pixels = c->image + (image + top) * c->width * c->inputs;
-        for (Py_ssize_t y = 0; !reads_in_place(c) && y < c->window; y++) {
+        for (Py_ssize_t y = 0; !reads_in_place(c) && y < c->kernel; y++) {
             FACTOR *to = rows + y * span + reach * depth;
             if (top + y >= 0 && top + y < c->height) {
                 WITH(copy_row)(c, pixels + y * c->width * c->inputs, to);
@@ -235,8 +236,8 @@ TARGET static void WITH(direct)(struct convolution *c, void *room, int thread)
 }
 
 /* Tiles' pixels, transformed: (PRODUCTS, TILES, inputs), PAD between them. */
-TARGET static void WITH(transform)(const struct convolution *c, Py_ssize_t first, Py_ssize_t end,
-                                   FACTOR *factors)
+TARGET static void WITH(transform_tiles)(const struct convolution *c, Py_ssize_t first,
+                                         Py_ssize_t end, FACTOR *factors)
 {
     const Py_ssize_t depth = c->inputs, between = TILES * depth + PAD;
     for (Py_ssize_t tile = first; tile < end; tile++) {
@@ -258,7 +259,7 @@ TARGET static void WITH(transform)(const struct convolution *c, Py_ssize_t first
                     const Py_ssize_t pixel = (top + y) * c->width + left + x;
                     column[y] = inside ? LOAD(image + pixel * depth + channel) : (REGISTER){0};
                 }
-                WITH(spread)(column, spread);
+                WITH(input_transform)(column, spread);
                 UNROLL
                 for (int y = 0; y < POINTS; y++) {
                     lines[y][x] = spread[y];
@@ -267,7 +268,7 @@ TARGET static void WITH(transform)(const struct convolution *c, Py_ssize_t first
             UNROLL
             for (int y = 0; y < POINTS; y++) {
                 REGISTER spread[POINTS];
-                WITH(spread)(lines[y], spread);
+                WITH(input_transform)(lines[y], spread);
                 UNROLL
                 for (int x = 0; x < POINTS; x++) {
                     WITH(put)(out + (y * POINTS + x) * between, spread[x]);
@@ -323,7 +324,7 @@ TARGET static void WITH(tiles_leave)(const struct convolution *c, const float *p
             for (int y = 0; y < POINTS; y++) {
                 column[y] = LOAD(in + (y * POINTS + x) * (TILES * PANEL + PAD));
             }
-            WITH(collect)(column, cells);
+            WITH(output_transform)(column, cells);
             UNROLL
             for (int y = 0; y < CELLS; y++) {
                 lines[y][x] = cells[y];
@@ -333,7 +334,7 @@ TARGET static void WITH(tiles_leave)(const struct convolution *c, const float *p
         UNROLL
         for (Py_ssize_t y = 0; y < CELLS; y++) {
             REGISTER cells[CELLS];
-            WITH(collect)(lines[y], cells);
+            WITH(output_transform)(lines[y], cells);
             const Py_ssize_t cell = (at.image * c->height + at.y + y) * c->width + at.x;
             const Py_ssize_t across = at.y + y < c->height ? c->width - at.x : 0;
             UNROLL
@@ -349,16 +350,16 @@ TARGET static void WITH(tiles_leave)(const struct convolution *c, const float *p
 }
 
 /* Groups of tiles, and of panels where tiles are too few for all threads, until none are left. */
-TARGET static void WITH(winograd)(struct convolution *c, void *room, int thread)
+TARGET static void WITH(winograd)(struct convolution *c, void *workspace, int thread)
 {
     const Py_ssize_t all = tiles(c), chunks = tile_chunks(c), groups = panel_groups(c);
-    float *products = room;
+    float *products = workspace;
     FACTOR *factors = (FACTOR *)(products + PRODUCTS * (TILES * PANEL + PAD));
-    struct shift shift = {c, chunks * groups, thread, 0};
-    for (Py_ssize_t unit; (unit = next(&shift)) >= 0;) {
+    struct worker worker = {c, chunks * groups, thread, 0};
+    for (Py_ssize_t unit; (unit = next(&worker)) >= 0;) {
         const Py_ssize_t first = unit % chunks * TILES, group = unit / chunks;
         const Py_ssize_t end = first + TILES < all ? first + TILES : all;
-        WITH(transform)(c, first, end, factors);
+        WITH(transform_tiles)(c, first, end, factors);
         const Py_ssize_t last = panels(c) * (group + 1) / groups;
         for (Py_ssize_t panel = panels(c) * group / groups; panel < last; panel++) {
             WITH(multiply_tiles)(c, factors, end - first, panel, products);

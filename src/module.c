@@ -32,24 +32,25 @@ static PyMethodDef methods[] = {
     {"convolution_lanes", romp_core_convolution_lanes, METH_NOARGS,
      "convolution_lanes()\n\n"
      "Floats that convolutions can have in a register on this processor, best first."},
-    {"multiplies_bfloat16", romp_core_multiplies_bfloat16, METH_NOARGS,
-     "multiplies_bfloat16()\n\nWhether convolutions can do that on this processor."},
+    {"has_avx512_bf16", romp_core_has_avx512_bf16, METH_NOARGS,
+     "has_avx512_bf16()\n\nWhether convolutions can multiply bfloat16 on this processor."},
     {"has_team", romp_core_has_team, METH_NOARGS,
      "has_team()\n\n"
      "Whether an OpenMP was loaded (by torch) whose threads share a convolution."},
-    {"convolution_room", romp_core_convolution_room, METH_VARARGS,
-     "convolution_room(threads, batch, height, width, inputs, outputs, window, stride, scale,\n"
+    {"convolution_workspace", romp_core_convolution_workspace, METH_VARARGS,
+     "convolution_workspace(threads, batch, height, width, inputs, outputs, kernel, stride, scale,\n"
      "winograd, bfloat16, lanes)\n\n"
-     "Floats that convolve wants as its room. ValueError: it is not possible."},
+     "Floats that convolve wants as its workspace. ValueError: it is not possible."},
     {"convolve", romp_core_convolve, METH_VARARGS,
-     "convolve(sizes, relu, image, weights, bias, shortcut, result, room)\n\n"
+     "convolve(sizes, relu, image, weights, bias, shortcut, result, workspace)\n\n"
      "Fill result (batch, height / stride * scale, width / stride * scale, outputs), rounded up,\n"
-     "from image (batch, height, width, inputs), padded with zeros: windows times weights, with\n"
-     "the bias, each cell repeated scale times both ways, and a shortcut of result's shape added,\n"
-     "which may be the result itself, or None. sizes are the arguments of convolution_room.\n"
-     "Weights (panels, window * window, inputs, 2 * lanes) are padded with zeros, as is the bias; with\n"
-     "winograd they are transformed, 36 instead of 9, with bfloat16 they are (panels, window *\n"
-     "window, inputs / 2, 2 * lanes, 2) of those, transformed 16. " CONTIGUOUS},
+     "from image (batch, height, width, inputs), padded with zeros: kernel by kernel pixels times\n"
+     "weights, with the bias, each cell repeated scale times both ways, and a shortcut of result's\n"
+     "shape added, or None. The shortcut may be the result itself, the image may not. sizes are\n"
+     "the arguments of convolution_workspace. Weights (panels, kernel * kernel, inputs, 2 * lanes)\n"
+     "are padded with zeros, as is the bias; with winograd they are transformed, 36 instead of 9,\n"
+     "with bfloat16 they are (panels, kernel * kernel, inputs / 2, 2 * lanes, 2) of those,\n"
+     "transformed 16. " CONTIGUOUS},
     {NULL, NULL, 0, NULL},
 };
 
@@ -62,5 +63,9 @@ static struct PyModuleDef definition = {
 
 PyMODINIT_FUNC PyInit_romp_core_compiled(void)
 {
-    return PyModule_Create(&definition);
+    PyObject *module = PyModule_Create(&definition);
+    if (module != NULL && PyModule_AddIntMacro(module, MOST_THREADS) < 0) {
+        Py_CLEAR(module);
+    }
+    return module;
 }

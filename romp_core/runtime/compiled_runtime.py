@@ -14,15 +14,15 @@ from math import prod
 import torch
 from torch import Tensor, fx, nn
 
+from romp_core import compiled
 from romp_core.errors import ConfigError
 from romp_core.kept import Kept
 from romp_core.network import RompNetwork
 from romp_core.runtime.convolutions import (
-    MOST_THREADS,
     Convolution,
+    best_lanes,
+    has_avx512_bf16,
     is_possible,
-    lanes,
-    multiplies_bfloat16,
 )
 from romp_core.runtime.dense import KEPT_SHAPES, DenseMaps, DenseNetwork
 
@@ -41,7 +41,7 @@ class CompiledRuntime:
     name = "compiled"
 
     def __init__(self, network: RompNetwork, precision: str):
-        if precision == "bfloat16" and not multiplies_bfloat16():
+        if precision == "bfloat16" and not has_avx512_bf16():
             raise ConfigError(
                 "runtime 'compiled' in bfloat16 needs a processor with AVX512-BF16: use "
                 "precision 'float32' or 'auto'"
@@ -49,7 +49,10 @@ class CompiledRuntime:
         self.precision = precision
         self._dense = DenseNetwork(network)
         layers = self._dense.network
-        layers.backbone = CompiledLayers(layers.backbone, precision)
+        # The backbone sees each picture in as many sizes as there are levels.
+        kept = KEPT_SHAPES * network.config.levels
+        _, backbone = layers.backbone  # behind a cast to float32
+        layers.backbone = CompiledLayers(backbone, precision, kept)
         for name, head in layers.final_layers.items():
             layers.final_layers[name] = CompiledLayers(head, precision)
 
@@ -60,12 +63,18 @@ class CompiledRuntime:
 
 
 class CompiledLayers(nn.Module):
-    """Layers for inference, from one map to another, without batch norms; copied."""
+    """Layers for inference, from one map to another.
 
-    def __init__(self, layers: nn.Module, precision: str):
+    Args:
+        layers: without batch norms. Weights of convolutions are copied.
+        precision: see `CompiledRuntime`.
+        kept: for so many shapes memory is kept.
+    """
+
+    def __init__(self, layers: nn.Module, precision: str, kept: int = KEPT_SHAPES):
         super().__init__()
         self._plan = Plan(layers, precision)
-        self._programs: Kept[Program] = Kept(KEPT_SHAPES)
+        self._programs: Kept[Program] = Kept(kept)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) float32 -> (B, C', H', W'), overwritten by the next call of that shape."""
@@ -123,7 +132,9 @@ class Plan:
             for node in nodes
             if node.op == "get_attr"
         }
-        self._precision, self._width = precision, lanes()
+        self._precision, self._lanes = precision, best_lanes()
+        self._in_place = {node for node in nodes if self._is_in_place(node)}
+        self._order = {node: place for place, node in enumerate(nodes)}
         self._taken: set[fx.Node] = set()
         fused = {step.node: step for step in map(self._fused, nodes) if step is not None}
         self.steps = [
@@ -137,32 +148,44 @@ class Plan:
     def _fused(self, node: fx.Node) -> Step | None:
         """The step of a convolution; None: it is none, or torch has to do it."""
         layer = self._layer(node)
-        if not is_possible(layer):
+        if not is_possible(layer) or len(node.args) != 1:
             return None
         chain, scale, shortcut = [node], 1, None
-        chain += self._next(chain[-1], lambda after: isinstance(self._layer(after), nn.Identity))
-        enlarging = self._next(chain[-1], lambda after: _scale(self._layer(after)) > 1)
+        chain += self._next(chain, lambda after: isinstance(self._layer(after), nn.Identity))
+        enlarging = self._next(chain, lambda after: _scale(self._layer(after)) > 1)
         if enlarging:
             scale = _scale(self._layer(enlarging[0]))
             chain += enlarging
-        adding = self._next(chain[-1], lambda after: after.target is operator.add)
+        adding = self._next(chain, lambda after: after.target is operator.add)
         if adding:
             others = [other for other in adding[0].args if other is not chain[-1]]
             if len(others) == 1 and isinstance(others[0], fx.Node):
                 chain += adding
                 shortcut = others[0]
-        active = self._next(chain[-1], lambda after: type(self._layer(after)) is nn.ReLU)
+        active = self._next(chain, lambda after: type(self._layer(after)) is nn.ReLU)
         chain += active
         self._taken.update(chain)
-        convolution = Convolution(layer, self._precision, bool(active), scale, self._width)
+        convolution = Convolution(layer, self._precision, bool(active), scale, self._lanes)
         return Step(chain[-1], node.args[0], shortcut, convolution)
 
-    def _next(self, node: fx.Node, fits: Callable[[fx.Node], bool]) -> list[fx.Node]:
-        """What alone reads a node, if it fits and belongs to no other convolution."""
-        users = list(node.users)
-        if len(users) == 1 and users[0] not in self._taken and fits(users[0]):
-            return users
-        return []
+    def _next(self, chain: list[fx.Node], fits: Callable[[fx.Node], bool]) -> list[fx.Node]:
+        """What alone reads the last node of a chain, if it fits and belongs to no other one.
+
+        All of a chain is done where its last node stands: what it reads must not be changed before.
+        """
+        users = list(chain[-1].users)
+        if len(users) != 1 or users[0] in self._taken or not fits(users[0]):
+            return []
+        first, last = self._order[chain[0]], self._order[users[0]]
+        between = {node for node in self._in_place if first < self._order[node] < last}
+        return [] if between - set(chain) else users
+
+    def _is_in_place(self, node: fx.Node) -> bool:
+        """Whether a node may change what it reads."""
+        if node.op == "call_module":
+            return getattr(self._layer(node), "inplace", False)
+        name = node.target if node.op == "call_method" else getattr(node.target, "__name__", "")
+        return name.rstrip("_") != name or name in ("iadd", "setitem") or "out" in node.kwargs
 
     def _layer(self, node: fx.Node) -> nn.Module | None:
         return self.modules[node.target] if node.op == "call_module" else None
@@ -176,6 +199,14 @@ def _scale(layer: nn.Module | None) -> int:
     return int(factor) if isinstance(factor, int | float) and factor == int(factor) else 0
 
 
+def _fits(value: object, maps: Tensor) -> bool:
+    """Whether (B, C, H, W) maps can be repeated to the shape of others, (B, H, W, C)."""
+    if not isinstance(value, Tensor) or value.ndim != maps.ndim:
+        return False
+    sides = zip(value.permute(0, 2, 3, 1).shape, maps.shape, strict=True)
+    return all(side in (1, whole) for side, whole in sides)
+
+
 class Program:
     """A plan for maps of one shape, with all memory that convolutions need.
 
@@ -186,8 +217,8 @@ class Program:
 
     def __init__(self, plan: Plan, x: Tensor):
         self._plan = plan
-        self._threads = min(torch.get_num_threads(), MOST_THREADS)
-        self._room = torch.empty(0)
+        self._threads = min(torch.get_num_threads(), compiled.library.MOST_THREADS)
+        self._workspace = torch.empty(0)
         self._free: dict[int, list[Tensor]] = defaultdict(list)
         # (B, H, W, C) of convolutions and the input; (B, C, H, W) of all nodes.
         self._maps: dict[fx.Node, Tensor] = {}
@@ -224,10 +255,10 @@ class Program:
             result = shortcut
         else:
             result = self._memory(shape)
-        room = step.convolution.room(image, self._threads)
-        if room > self._room.numel():
-            self._room = torch.empty(room)
-        self._append(step.convolution.call(image, shortcut, result, self._room, self._threads))
+        needed = step.convolution.workspace(image, self._threads)
+        if needed > self._workspace.numel():
+            self._workspace = torch.empty(needed)
+        self._append(step.convolution.call(image, shortcut, result, self._workspace, self._threads))
         for node in step.reads:
             if self._last[node] is step and node in self._maps:
                 released = self._maps.pop(node)
@@ -244,6 +275,11 @@ class Program:
         if node in self._maps and shape in (None, self._maps[node].shape):
             return self._maps[node]
         maps = torch.empty(shape or self._values[node].permute(0, 2, 3, 1).shape)
+        if not _fits(self._values[node], maps):
+            raise ConfigError(
+                f"{node} is added to maps of shape {tuple(maps.permute(0, 3, 1, 2).shape)}, which "
+                "it does not fit: runtime 'compiled' cannot run these layers, 'torch' can"
+            )
         self._append(lambda: maps.copy_(self._values[node].permute(0, 2, 3, 1)))
         return maps
 

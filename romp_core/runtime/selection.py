@@ -98,7 +98,7 @@ def choices(
             raise ConfigError(f"{what} is {value!r}; expected one of {', '.join(known)}")
     possible = _FASTEST_FIRST.get(device.type, [REFERENCE])
     if device.type == "cpu":
-        place = _place_of_compiled(network)
+        place = _place_of_compiled(network if runtime == "auto" else None)
         possible = [*possible[:place], *_COMPILED, *possible[place:]]
     fitting = [
         choice
@@ -124,7 +124,9 @@ def _place_of_compiled(network: RompNetwork | None) -> int:
     As measured with HRNet-32, ResNet-18 and ResNet-50, whose shares are 0.86, 0.71 and 0.36. AMX
     multiplies bfloat16 so much faster that OpenVINO should lead there; that was not measured.
     """
-    share = convolutions.winograd_share(network) if network and convolutions.are_fast() else 0
+    if not convolutions.are_fast():
+        return _FASTEST_FIRST["cpu"].index(REFERENCE)
+    share = convolutions.winograd_share(network) if network else 0
     if share > 0.8 and not _has_flag("amx_bf16"):
         return 0
     return 1 if share > 0.5 else 2
@@ -158,7 +160,7 @@ def check_installed(name: str) -> None:
     if name == "compiled" and not is_installed(name):
         raise ConfigError(
             "compiled needs romp_core_compiled, which belongs to this package but was not built: "
-            "`pip install .` here, or let runtime 'auto' take another"
+            "`pip install .` in its source directory, or let runtime 'auto' take another"
         )
     missing = _missing(name)
     if missing:

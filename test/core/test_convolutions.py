@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from romp_core.errors import ConfigError
 from romp_core.network import NetworkConfig, build_network
 from romp_core.runtime.compiled_runtime import CompiledLayers
 from romp_core.runtime.convolutions import Convolution, is_possible, is_winograd, winograd_share
@@ -15,11 +16,11 @@ from romp_core.runtime.convolutions import Convolution, is_possible, is_winograd
 library = pytest.importorskip("romp_core_compiled", reason="nothing was built: run `make test`")
 
 VARIANTS = [("float32", lanes) for lanes in library.convolution_lanes()]
-VARIANTS += [("bfloat16", 16)] * library.multiplies_bfloat16()
+VARIANTS += [("bfloat16", 16)] * library.has_avx512_bf16()
 TOLERANCE = {"float32": 1e-5, "bfloat16": 1e-2}
 """Of the largest value. Winograd's larger tiles lose about a digit."""
 
-# images, inputs, outputs, height, width, window, stride, scale
+# images, inputs, outputs, height, width, kernel size, stride, scale
 SHAPES = [
     pytest.param((1, 32, 32, 16, 16, 3, 1, 1), id="whole tiles"),
     pytest.param((2, 64, 32, 13, 21, 3, 1, 1), id="cut tiles"),
@@ -36,9 +37,9 @@ SHAPES = [
 ]
 
 
-def random_layer(inputs, outputs, window, stride):
-    layer = nn.Conv2d(inputs, outputs, window, stride, window // 2)
-    nn.init.normal_(layer.weight, std=(window**2 * inputs) ** -0.5)
+def random_layer(inputs, outputs, size, stride):
+    layer = nn.Conv2d(inputs, outputs, size, stride, size // 2)
+    nn.init.normal_(layer.weight, std=(size**2 * inputs) ** -0.5)
     nn.init.normal_(layer.bias)
     return layer
 
@@ -47,8 +48,8 @@ def run(convolution, image, shortcut=None, threads=2, *, in_place=False):
     """A convolution's answer to (B, H, W, C); memory is filled with what must not matter."""
     shape = convolution.shape(image)
     result = shortcut if in_place else torch.full(shape, torch.nan)
-    room = torch.full((convolution.room(image, threads),), 1e30)
-    convolution.call(image, shortcut, result, room, threads)()
+    workspace = torch.full((convolution.workspace(image, threads),), 1e30)
+    convolution.call(image, shortcut, result, workspace, threads)()
     return result
 
 
@@ -65,8 +66,8 @@ def expected(layer, image, shortcut, relu, scale):
 @torch.inference_mode()
 def test_equals_torch(shape, precision, lanes):
     torch.manual_seed(0)
-    images, inputs, outputs, height, width, window, stride, scale = shape
-    layer = random_layer(inputs, outputs, window, stride)
+    images, inputs, outputs, height, width, size, stride, scale = shape
+    layer = random_layer(inputs, outputs, size, stride)
     image = torch.randn(images, height, width, inputs)
     for relu in (False, True):
         convolution = Convolution(layer, precision, relu, scale, lanes)
@@ -133,7 +134,7 @@ def test_share_of_winograd(backbone, least, most):
 
 
 GOOD = {
-    "threads": 1, "batch": 1, "height": 4, "width": 4, "inputs": 16, "outputs": 16, "window": 3,
+    "threads": 1, "batch": 1, "height": 4, "width": 4, "inputs": 16, "outputs": 16, "kernel": 3,
     "stride": 1, "scale": 1, "winograd": False, "bfloat16": False, "lanes": 4,
 }  # fmt: skip
 
@@ -145,7 +146,7 @@ GOOD = {
         ({"threads": 1000}, "1000 threads"),
         ({"batch": 1 << 40}, "images"),
         ({"width": -1}, "-1 columns"),
-        ({"window": 2}, "expected an odd number"),
+        ({"kernel": 2}, "expected an odd number"),
         ({"lanes": 5}, "5 lanes"),
         ({"winograd": True, "stride": 2}, "stride and scale 1"),
         ({"winograd": True, "inputs": 18}, "multiples of 4 channels"),
@@ -155,7 +156,7 @@ GOOD = {
 )
 def test_refuses_sizes(wrong, message):
     with pytest.raises(ValueError, match=message):
-        library.convolution_room(*(GOOD | wrong).values())
+        library.convolution_workspace(*(GOOD | wrong).values())
 
 
 def test_refuses_arrays_that_do_not_fit():
@@ -166,7 +167,7 @@ def test_refuses_arrays_that_do_not_fit():
         "bias": np.zeros(16, np.float32),
         "shortcut": np.zeros(256, np.float32),
         "result": np.zeros(256, np.float32),
-        "room": np.zeros(library.convolution_room(*sizes), np.float32),
+        "workspace": np.zeros(library.convolution_workspace(*sizes), np.float32),
     }
     library.convolve(sizes, False, *arrays.values())
     for name, array in arrays.items():
@@ -195,7 +196,7 @@ class Tangle(nn.Module):
         self.smooth = nn.Upsample(scale_factor=2, mode="bilinear")
         self.depthwise = nn.Conv2d(16, 16, 3, padding=1, groups=16)
         self.relu, self.identity = nn.ReLU(inplace=True), nn.Identity()
-        self.strange = Strange()
+        self.strange, self.six = Strange(), nn.ReLU6(inplace=True)
         self.register_buffer("added", torch.randn(1, 16, 1, 1))
 
     def forward(self, x):
@@ -206,6 +207,9 @@ class Tangle(nn.Module):
         low = self.down(y)
         y = self.relu(self.third(x) + self.down(y)[..., :1, :1] + self.third(y).mean((2, 3), True))
         y = y + self.up(self.third(low))
+        seen = self.second(y)
+        z = self.six(y)  # changes what was read before it
+        y = (seen + z + y) / 3
         y = y + self.smooth(self.third(self.depthwise(low))) + self.added
         one, other = self.strange(y).split(8, 1)
         return torch.cat([other, one], 1).contiguous() + self.second(y)
@@ -229,6 +233,23 @@ def test_layers_in_any_relation(precision, lanes):
     assert answers[0].data_ptr() == answers[2].data_ptr()  # it lives in memory of its shape
 
 
+class Misfit(nn.Module):
+    """A sum in which the convolution is the smaller part."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = random_layer(16, 16, 1, 1)
+
+    def forward(self, x):
+        return self.layer(x.mean((2, 3), True)) + x
+
+
+@torch.inference_mode()
+def test_says_which_sum_it_cannot_do():
+    with pytest.raises(ConfigError, match=r"x is added to maps of shape \(1, 16, 1, 1\)"):
+        CompiledLayers(Misfit(), "float32")(torch.randn(1, 16, 4, 4))
+
+
 @torch.inference_mode()
 def test_memory_goes_from_maps_to_maps():
     layers = nn.Sequential(*(random_layer(16, 16, 3, 1) for _ in range(20)))
@@ -245,9 +266,9 @@ WITHOUT_TORCH = f"""
 import numpy as np, romp_core_compiled as library
 assert not library.has_team()
 sizes = (3, *{tuple(GOOD.values())[1:]})
-room = np.zeros(library.convolution_room(*sizes), np.float32)
+workspace = np.zeros(library.convolution_workspace(*sizes), np.float32)
 image, result = (np.ones(256, np.float32) for _ in range(2))
-library.convolve(sizes, True, image, np.ones(2304, np.float32), image[:16], None, result, room)
+library.convolve(sizes, True, image, np.ones(2304, np.float32), image[:16], None, result, workspace)
 assert set(result) == {{65, 97, 145}}  # 4, 6 and 9 pixels of 16 ones, and the bias
 """
 
