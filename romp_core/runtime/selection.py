@@ -113,8 +113,8 @@ def choices(
         )
     if runtime != "auto":
         check_installed(runtime)
-    if precision == "auto" and device.type == "cpu" and not multiplies_bfloat16():
-        fitting = [choice for choice in fitting if choice[1] != "bfloat16"]
+    if precision == "auto" and device.type == "cpu":
+        fitting = [choice for choice in fitting if choice[1] != "bfloat16" or _pays(choice[0])]
     return [choice for choice in fitting if is_installed(choice[0])]
 
 
@@ -141,6 +141,11 @@ def multiplies_bfloat16() -> bool:
     """Whether this CPU has instructions that multiply bfloat16."""
     # avx512_bf16, amx_bf16
     return _has_flag("bf16" if platform.machine() == "aarch64" else "_bf16")
+
+
+def _pays(name: str) -> bool:
+    """Whether bfloat16 is worth while on this CPU with a runtime."""
+    return multiplies_bfloat16() and (name != "compiled" or convolutions.has_avx512_bf16())
 
 
 def _has_flag(flag: str) -> bool:
