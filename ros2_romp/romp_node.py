@@ -165,6 +165,15 @@ class RompNode(LifecycleNode):
             ]
         self._diagnostics.publish(array)
 
+    def destroy_node(self) -> None:
+        """End everything that the node has.
+
+        Lifecycle nodes of rclpy leave their own services, and these hold the middleware's shared
+        memory: 17 MB in /dev/shm that would outlive even the process.
+        """
+        super().destroy_node()
+        self._state_machine.destroy_when_not_in_use()
+
     def _model_state(self) -> tuple[bytes, str, dict[str, str]]:
         """Level, message and values of the model's status."""
         if self._failure:

@@ -16,7 +16,7 @@ import torch
 from domain_coordinator import domain_id
 from interface_packages import environment_with_packages
 from node_driver import NodeDriver
-from processes import PATIENCE_S, PLAIN
+from processes import PATIENCE_S, PLAIN, free_shared_memory
 from random_network import make_network
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
@@ -26,6 +26,13 @@ from romp_core.checkpoints import write_checkpoint
 from romp_core.network import NetworkConfig
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_memory_is_freed() -> Iterator[None]:
+    """Processes that tests kill leave their shared memory, 17 MB each."""
+    yield
+    free_shared_memory()
 
 
 @pytest.fixture

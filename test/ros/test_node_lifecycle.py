@@ -4,7 +4,7 @@ import signal
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
-from processes import finish
+from processes import finish, shared_memory
 
 
 def test_lifecycle_by_hand(start_node, drive, weights):
@@ -68,9 +68,14 @@ def test_model_that_cannot_be_loaded_is_an_error_and_can_be_mended(
 @pytest.mark.parametrize("numbers", [[signal.SIGINT] * 2, [signal.SIGTERM, signal.SIGINT]])
 def test_signals_end_the_node_cleanly(start_node, drive, numbers):
     """`ros2 launch` sends a second signal where Ctrl-C has sent the first."""
+    driver = drive()
+    others = shared_memory()
     process = start_node()
-    drive().ask()
+    driver.ask()
+    own = shared_memory() - others
     for number in numbers:
         process.send_signal(number)
     output = finish(process)
     assert "Traceback" not in output
+    # What stays there is memory that is lost until the machine starts again.
+    assert not own & shared_memory()
