@@ -170,15 +170,23 @@ class RompNetwork(nn.Module):
             (B, C, H/4, W/4), coordinates last; before them, with two levels, those of the picture
             at half its size, each cell four times.
         """
+        return self.joined(self.pyramids(images), side)
+
+    def pyramids(self, images: Tensor) -> list[Tensor]:
+        """The backbone's features of images as in `forward`: (B, C, H/4, W/4) and, with two
+        levels, (B, C, H/8, W/8) of the picture at half its size."""
         images = (images - self.pixel_mean) / self.pixel_std
-        features = self.backbone(images)
-        if self.config.levels == 2:
-            half = self.backbone(avg_pool2d(images, 2))
-            features = torch.cat([features, interpolate(half, scale_factor=2.0)], 1)
+        pictures = [images, avg_pool2d(images, 2)][: self.config.levels]
+        return [self.backbone(picture) for picture in pictures]
+
+    def joined(self, pyramids: list[Tensor], side: int | None = None) -> Tensor:
+        """What `features` gives, of what `pyramids` gives."""
+        enlarged = [interpolate(half, scale_factor=2.0) for half in pyramids[1:]]
+        features = torch.cat([pyramids[0], *enlarged], 1) if enlarged else pyramids[0]
         return append_coordinates(features, side and side // self.feature_stride)
 
     def levels(self, features: Tensor) -> list[Tensor]:
-        """The backbone's features (B, C, H/4, W/4) and, with two levels, (B, C, H/8, W/8)."""
+        """What `pyramids` gives, of what `features` gives."""
         channels = self.backbone.out_channels
         return [
             features[:, number * channels : (number + 1) * channels, :: 1 << number, :: 1 << number]
@@ -215,15 +223,15 @@ class RompNetwork(nn.Module):
         Returns:
             (B, N, 145).
         """
-        evidence = self.evidence(features, cells, part)
-        return self.lifting(*self.refinement(self.levels(features), evidence, part))
+        levels = self.levels(features)
+        evidence = self.evidence(levels, cells, part)
+        return self.lifting(*self.refinement(levels, evidence, part))
 
     def evidence(
-        self, features: Tensor, cells: Tensor | None = None, part: Part = WHOLE
+        self, levels: list[Tensor], cells: Tensor | None = None, part: Part = WHOLE
     ) -> Evidence:
         """Where the people at cells have their keypoints, before the refinement; see above."""
         stride = self.config.map_stride // self.feature_stride
-        levels = self.levels(features)
         return read_evidence(levels, self.backbone.evidence_channels, stride, cells, part)
 
     def _squash(self, center: Tensor) -> Tensor:

@@ -20,7 +20,9 @@ _HIPS, _SMALLEST_SPREAD_M = slice(11, 13), 0.05  # COCO's order
 _SMALLEST_RADIUS, _RADIUS_SHARE = 2.0, 0.04  # cells, and of the person's box's diagonal
 
 
-def heatmaps_loss(batch: Batch, network: RompNetwork, features: Tensor) -> tuple[Tensor, Tensor]:
+def heatmaps_loss(
+    batch: Batch, network: RompNetwork, levels: Sequence[Tensor]
+) -> tuple[Tensor, Tensor]:
     """Focal loss of the keypoint heatmaps (as Eq. 3, for keypoints instead of centers).
 
     Around keypoints that are labeled but hidden, and in ignored boxes, nothing is judged. With two
@@ -29,13 +31,13 @@ def heatmaps_loss(batch: Batch, network: RompNetwork, features: Tensor) -> tuple
     Args:
         batch: B pictures.
         network: a network with `lifting`.
-        features: (B, C, h, w) float32, its features.
+        levels: what its `pyramids` gives, float32.
 
     Returns:
         Loss per picture (B,), and visible keypoints per picture (B,) to divide by.
     """
     channels = network.backbone.evidence_channels["keypoint_heatmaps"]
-    parts = [_heatmaps_loss(batch, level[:, channels]) for level in network.levels(features)]
+    parts = [_heatmaps_loss(batch, level[:, channels]) for level in levels]
     loss, peaks = parts[0]
     return sum((part for part, _ in parts[1:]), loss), peaks
 
@@ -115,7 +117,7 @@ def believable(error: Tensor) -> Tensor:
 
 
 def offsets_loss(
-    batch: Batch, network: RompNetwork, features: Tensor, cells: Tensor, scale: Tensor
+    batch: Batch, network: RompNetwork, levels: Sequence[Tensor], cells: Tensor, scale: Tensor
 ) -> Tensor:
     """Distance of each person's keypoints from where the person's cell says they are.
 
@@ -124,7 +126,7 @@ def offsets_loss(
     Args:
         batch: B pictures with N people.
         network: a network with `lifting`.
-        features: (B, C, h, w) float32, its features.
+        levels: what its `pyramids` gives, float32.
         cells: (B, N) flat numbers of the cells that answer.
         scale: (K,) sizes of the K valid people, -1..1.
 
@@ -142,7 +144,7 @@ def offsets_loss(
             labeled,
             scale,
         )
-        for number, level in enumerate(network.levels(features))
+        for number, level in enumerate(levels)
     ]
     if len(costs) == 1:
         return costs[0]

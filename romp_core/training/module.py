@@ -60,12 +60,13 @@ class RompTraining(FiniteLossModule):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Unweighted losses by name of `LossWeights`, means over the people of all processes."""
         images = batch.images.float().to(memory_format=torch.channels_last)
-        features = self.network.features(images)
         if self.network.lifting is not None:
-            center_map = self.network.center_map(features)
+            levels = self.network.pyramids(images)
+            center_map = self.network.center_map(self.network.joined(levels))
             with torch.autocast(images.device.type, enabled=False):
-                return self._lifted_losses(batch, center_map.float(), features.float())
-        maps = self.network.maps(features)
+                levels = [level.float() for level in levels]
+                return self._lifted_losses(batch, center_map.float(), levels)
+        maps = self.network.maps(self.network.features(images))
         with torch.autocast(images.device.type, enabled=False):  # bodies need full precision
             return self._losses_of_maps(batch, maps)
 
@@ -77,18 +78,18 @@ class RompTraining(FiniteLossModule):
         return result | self._people_losses(batch, self.decoder(params, with_vertices=False))
 
     def _lifted_losses(
-        self, batch: Batch, center_map: Tensor, features: Tensor
+        self, batch: Batch, center_map: Tensor, levels: list[Tensor]
     ) -> dict[str, Tensor]:
         """The same for parameters that are computed at people's cells only."""
         result, cells = self._center_loss(batch, center_map)
-        result["heatmaps"] = _mean(*heatmaps_loss(batch, self.network, features))
+        result["heatmaps"] = _mean(*heatmaps_loss(batch, self.network, levels))
         labeled = batch.labeled[batch.valid].any(-1)
-        offsets = offsets_loss(batch, self.network, features, cells, _scales(batch))
+        offsets = offsets_loss(batch, self.network, levels, cells, _scales(batch))
         result["offsets"] = _mean(offsets * labeled, labeled)
         lifts = any(self.loss_weights[name] for name in _BODY_LOSSES)
         if not lifts and not self.loss_weights["refined"]:
             return result
-        levels, evidence = self.network.levels(features), self.network.evidence(features, cells)
+        evidence = self.network.evidence(levels, cells)
         rounds = self.network.refinement.rounds(levels, evidence)
         result["refined"] = _mean(refined_loss(batch, rounds) * labeled, labeled)
         if not lifts:

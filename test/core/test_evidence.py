@@ -57,7 +57,7 @@ def make_features(network: RompNetwork, *peaks: tuple[int, int, int]) -> torch.T
 
 
 def heat(network: RompNetwork, batch: Batch, *peaks: tuple[int, int, int]) -> float:
-    loss, count = heatmaps_loss(batch, network, make_features(network, *peaks))
+    loss, count = heatmaps_loss(batch, network, [make_features(network, *peaks)])
     assert count.tolist() == [batch.visible[:, :, COCO].sum()]
     return float(loss)
 
@@ -92,10 +92,13 @@ def test_offsets_are_measured_in_people_sizes(network):
     for channel, x, y in ((NOSE_CHANNEL, 4, 2), (WRIST_CHANNEL, 9, 7)):
         offsets[0, 2 * channel] = (y - 6.5) / OFFSET_UNIT
         offsets[0, 2 * channel + 1] = (x - 4.5) / OFFSET_UNIT
-    scale = torch.tensor([0.5])
-    assert offsets_loss(batch, network, features, cell, scale).item() == pytest.approx(0, abs=1e-6)
+
+    def loss() -> torch.Tensor:
+        return offsets_loss(batch, network, [features], cell, torch.tensor([0.5]))
+
+    assert loss().item() == pytest.approx(0, abs=1e-6)
     offsets[0, 2 * WRIST_CHANNEL] += 2 / OFFSET_UNIT  # two cells of sixteen: a quarter of the half
-    assert offsets_loss(batch, network, features, cell, scale).item() == pytest.approx(0.25)
+    assert loss().item() == pytest.approx(0.25)
 
 
 def test_gradients_reach_heatmaps_and_offsets_alone(network):
@@ -113,8 +116,8 @@ def test_gradients_reach_heatmaps_and_offsets_alone(network):
         part = (features[:, channels[name]] * 0.8 + 0.1).requires_grad_()
         assert torch.autograd.gradcheck(of_part, part, atol=1e-4, fast_mode=True)
 
-    check("keypoint_heatmaps", lambda x: heatmaps_loss(batch, network, x)[0])
-    check("keypoint_offsets", lambda x: offsets_loss(batch, network, x, cell, scale))
+    check("keypoint_heatmaps", lambda x: heatmaps_loss(batch, network, [x])[0])
+    check("keypoint_offsets", lambda x: offsets_loss(batch, network, [x], cell, scale))
 
 
 CELL = torch.tensor([[26]])
@@ -127,8 +130,9 @@ def some_features(network: RompNetwork) -> torch.Tensor:
 
 def test_refinement_that_learnt_nothing_changes_nothing(network):
     features = some_features(network)
-    evidence = network.evidence(features, CELL)
-    refined = network.refinement(network.levels(features), evidence)
+    levels = network.levels(features)
+    evidence = network.evidence(levels, CELL)
+    refined = network.refinement(levels, evidence)
     torch.testing.assert_close(refined.keypoints, evidence.keypoints)
     torch.testing.assert_close(refined.confidence, evidence.confidence.clamp(1e-3, 1 - 1e-3))
 
@@ -159,8 +163,8 @@ def test_refined_keypoints_are_measured_in_peoples_extents_and_by_their_similari
 
 
 def test_depth_counts_where_it_is_known(network):
-    batch, features = make_batch(), some_features(network)
-    evidence = network.evidence(features, CELL)
+    batch = make_batch()
+    evidence = network.evidence(network.levels(some_features(network)), CELL)
 
     def loss(depth: torch.Tensor) -> float:
         return refined_loss(batch, [evidence._replace(depth=depth)]).item()
@@ -190,15 +194,15 @@ def test_refinement_learns_from_what_it_looks_at(network):
         whole = features.clone()
         whole[:, channels] = part
         # Where later rounds look follows from the first, and is given to them.
-        levels, evidence = network.levels(whole), network.evidence(whole, CELL)
-        first = network.refinement.rounds(levels, evidence)[0]
+        levels = network.levels(whole)
+        first = network.refinement.rounds(levels, network.evidence(levels, CELL))[0]
         return sum(values.square().sum() for values in first)
 
     part = features[:, channels].requires_grad_()
     assert torch.autograd.gradcheck(loss, part, atol=1e-4, fast_mode=True)
     features.requires_grad_()
-    evidence = network.evidence(features, CELL)
-    rounds = network.refinement.rounds(network.levels(features), evidence)
+    levels = network.levels(features)
+    rounds = network.refinement.rounds(levels, network.evidence(levels, CELL))
     cost = refined_loss(batch, rounds).sum()
     cost.backward()
     touched = features.grad.abs().sum((0, 2, 3)) > 0
