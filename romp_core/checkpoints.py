@@ -86,6 +86,20 @@ def body_family(body: BodyModel) -> str:
     return SMPL_FAMILY if body.mesh.count == _SMPL_VERTICES else body.name
 
 
+def shares_betas(body_id: str | None, other_id: str) -> bool:
+    """Whether betas of one body mean the same for another, told by their `BodyModel.id`s.
+
+    They do where both have one name (the official and the packed SMPL_NEUTRAL) or are equal but
+    for the name (a converted file). SMPL's male, female and neutral bodies have one topology, but
+    not one shape space. Betas of an unknown body, None, belong to none.
+    """
+    if body_id is None:
+        return False
+    name, _, digits = body_id.rpartition("-")
+    other_name, _, other_digits = other_id.rpartition("-")
+    return name.casefold() == other_name.casefold() or digits == other_digits
+
+
 def read_checkpoint(path: str | Path) -> Checkpoint:
     """Weights from a file: ours, `ROMP.pkl`, or one of the published training code.
 

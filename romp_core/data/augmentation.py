@@ -27,7 +27,8 @@ class AugmentationConfig:
         flip: probability of mirroring.
         rotate: probability of turning the picture about its centre.
         rotation_deg: largest turn in degrees.
-        crop: probability of cropping around one person instead of showing the whole picture.
+        crop: probability of cropping around one person instead of showing the whole picture; a
+            training run ignores it and takes `schedule.crop`.
         crop_scale: side of that crop over the person's box, smallest and largest.
         zoom: side of a whole picture's square over the picture's, smallest and largest.
         shift: largest offset of the square's centre, as a share of its side.
@@ -186,6 +187,7 @@ def mirror(sample: Sample) -> Sample:
         keypoints_2d=keypoints,
         boxes=_mirror_boxes(sample.boxes, width),
         ignored_boxes=_mirror_boxes(sample.ignored_boxes, width),
+        annotated=sample.annotated[_FLIP_KEYPOINTS],
         pose=pose.reshape(-1, 72),
         joints_3d=joints,
         translation=None,

@@ -68,9 +68,12 @@ class Sample:
         areas: (K,) float32 squared pixels of the person's outline as annotated; keypoint
             similarity is relative to it.
         intrinsics: (3, 3) float32, or None where the camera is not known.
-        body_id: `BodyModel.id` of the body that `betas` belong to, or None.
+        body_id: `BodyModel.id` of the body that `betas` belong to; None where it is not known, or
+            where people have different ones.
         ignored_boxes: (M, 4) float32: people that are there but not annotated (crowds, nearly
             hidden people); finding somebody in them is neither right nor wrong.
+        annotated: (71,) bool: joints that the data set labels where it sees them; None means all.
+            Of the others a picture does not even say that they are nowhere.
         dense: per-pixel targets, or None.
 
     Raises:
@@ -89,6 +92,7 @@ class Sample:
     intrinsics: np.ndarray | None = None
     body_id: str | None = None
     ignored_boxes: np.ndarray = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+    annotated: np.ndarray | None = None
     dense: DenseMaps | None = None
 
     def __post_init__(self):
@@ -108,6 +112,12 @@ class Sample:
         self.ignored_boxes = self._checked(
             "ignored_boxes", self.ignored_boxes, (len(self.ignored_boxes), 4)
         )
+        if self.annotated is None:
+            self.annotated = np.ones(JOINT_COUNT, bool)
+        elif self.annotated.shape != (JOINT_COUNT,):
+            raise DataError(
+                f"{self.source}: annotated is {self.annotated.shape}; expected ({JOINT_COUNT},)"
+            )
         if self.intrinsics is not None:
             self.intrinsics = self._checked("intrinsics", self.intrinsics, (3, 3))
 

@@ -48,7 +48,9 @@ class Batch:
         betas: (B, N, 10).
         has_betas: (B, N) bool.
         ignored: (B, M, 4) boxes -1..1 in which the center map is not judged; padding is empty.
+        annotated: (B, 71) bool, joints that the picture's data set labels at all.
         sources: names of the B samples.
+        body_ids: ids of the bodies that the B samples' betas belong to, None where not known.
         has_dense: (B,) bool, pictures that come with dense maps.
         depth: (B, S/4, S/4) metres, 0 where unknown.
         parts: (B, S/4, S/4) int64: 0 background, 1 + joint, 255 not to be judged.
@@ -71,7 +73,9 @@ class Batch:
     betas: Tensor
     has_betas: Tensor
     ignored: Tensor
+    annotated: Tensor
     sources: list[str]
+    body_ids: list[str | None]
     has_dense: Tensor
     depth: Tensor
     parts: Tensor
@@ -149,7 +153,9 @@ def collate(samples: Sequence[Sample]) -> Batch:
         betas=pad("betas"),
         has_betas=pad("has_betas"),
         ignored=ignored.flatten(-2),
+        annotated=torch.from_numpy(np.stack([sample.annotated for sample in samples])),
         sources=[sample.source for sample in samples],
+        body_ids=[sample.body_id for sample in samples],
         has_dense=torch.tensor([sample.dense is not None for sample in samples]),
         **_dense_maps(samples, size // DENSE_STRIDE),
     )

@@ -25,8 +25,9 @@ def heatmaps_loss(
 ) -> tuple[Tensor, Tensor]:
     """Focal loss of the keypoint heatmaps (as Eq. 3, for keypoints instead of centers).
 
-    Around keypoints that are labeled but hidden, and in ignored boxes, nothing is judged. With two
-    levels, the sum of both.
+    Around keypoints that are labeled but hidden, and in ignored boxes, nothing is judged; nor are
+    keypoints that the picture's data set never labels (`Batch.annotated`), such as MPII's eyes,
+    which are there all the same. With two levels, the sum of both.
 
     Args:
         batch: B pictures.
@@ -51,7 +52,7 @@ def _heatmaps_loss(batch: Batch, heatmaps: Tensor) -> tuple[Tensor, Tensor]:
     labeled, visible = (mask[:, :, COCO].transpose(1, 2) for mask in (batch.labeled, batch.visible))
     target = encode(cells, radii, visible, (size, size))
     hidden = encode(cells, radii, labeled & ~visible, (size, size)) > 0
-    judged = ~hidden & batch.judged(size)[:, None]
+    judged = ~hidden & batch.judged(size)[:, None] & batch.annotated[:, COCO, None, None]
     count = heatmaps.shape[1]
     loss, peaks = center_focal_loss(
         heatmaps.flatten(0, 1), target.flatten(0, 1), judged.flatten(0, 1)

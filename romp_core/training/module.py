@@ -1,5 +1,6 @@
 """The Lightning module: maps to losses."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import asdict
 
@@ -9,6 +10,8 @@ from torch import Tensor
 
 from romp_core.body.joints import JOINTS_71
 from romp_core.body.model import BodyModel
+from romp_core.checkpoints import shares_betas
+from romp_core.errors import ConfigError
 from romp_core.mesh_parameters import Bodies, MeshDecoder
 from romp_core.network import Maps, RompNetwork
 from romp_core.training import losses
@@ -27,10 +30,17 @@ from romp_core.training.targets import answering_cells, center_targets
 
 _BODY_LOSSES = ("pose", "betas", "joints", "aligned_joints", "keypoints", "similarity", "prior")
 _MINIMUM_BOX = 0.05  # of the picture's half side: distances within tinier people count no more
+_NAMED_JOINTS = 3
+_log = logging.getLogger(__name__)
 
 
 class RompTraining(FiniteLossModule):
     """Learns the network's weights; everything after the maps is what inference uses.
+
+    Betas are learnt only from samples whose betas belong to the training body (`shares_betas`);
+    those of others are left out, with one warning per body. Pose and joints are learnt from all:
+    where the bodies' skeletons differ, so do, by millimetres to centimetres, the joints that one
+    pose gives, and the network learns what fits both best.
 
     Args:
         network: the network.
@@ -52,13 +62,20 @@ class RompTraining(FiniteLossModule):
         self.prior = prior
         # Annotations come for the 71 joints; a body may have fewer.
         self._joints = [JOINTS_71.index(name) for name in body.joint_names]
+        self._lacking = torch.tensor([name not in body.joint_names for name in JOINTS_71])
+        self._body_id = body.id
+        self._warned: set[str | None] = set()
         self._coco = body.joint_indices("coco17") if config.losses.similarity else []
         root = torch.zeros(len(body.joint_names), dtype=torch.bool)
         root[self.decoder.root_joint_indices] = True
         self.register_buffer("_root", root, persistent=False)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Unweighted losses by name of `LossWeights`, means over the people of all processes."""
+        """Unweighted losses by name of `LossWeights`, means over the people of all processes.
+
+        Raises:
+            ConfigError: people of a sample are labeled, but at no joint that the body has.
+        """
         images = batch.images.float().to(memory_format=torch.channels_last)
         if self.network.lifting is not None:
             levels = self.network.pyramids(images)
@@ -110,12 +127,13 @@ class RompTraining(FiniteLossModule):
         return {"center": _mean(focal, count)}, cells
 
     def _people_losses(self, batch: Batch, bodies: Bodies) -> dict[str, Tensor]:
+        self._check_joints(batch)
         valid = batch.valid
 
         def annotated(values: Tensor) -> Tensor:
             return values[valid][:, self._joints]
 
-        has_pose, has_betas = batch.has_pose[valid], batch.has_betas[valid]
+        has_pose, has_betas = batch.has_pose[valid], self._own_betas(batch)[valid]
         known, labeled = annotated(batch.has_joints), annotated(batch.labeled)
         joints, keypoints = annotated(batch.joints), annotated(batch.keypoints)
         # Hands are never predicted.
@@ -154,6 +172,44 @@ class RompTraining(FiniteLossModule):
             cost = self.prior(bodies.rotations)
             parts["prior"] = (cost, torch.ones_like(has_pose))
         return {name: _mean(value * mask, mask) for name, (value, mask) in parts.items()}
+
+    def _own_betas(self, batch: Batch) -> Tensor:
+        """(B, N) bool: the person's betas are known, and are the training body's."""
+        own = torch.tensor([shares_betas(body_id, self._body_id) for body_id in batch.body_ids])
+        if own.all():
+            return batch.has_betas
+        foreign = batch.has_betas.any(1).cpu() & ~own
+        for row in foreign.nonzero().flatten().tolist():
+            self._warn_of_betas(batch.body_ids[row], batch.sources[row])
+        return batch.has_betas & own.to(batch.has_betas.device)[:, None]
+
+    def _warn_of_betas(self, body_id: str | None, source: str) -> None:
+        if body_id in self._warned:
+            return
+        self._warned.add(body_id)
+        _log.warning(
+            "betas of %s belong to %s, not to the training body %s: they are not learnt. To learn "
+            "them, set `body` to the file of the body that they belong to",
+            source,
+            f"the body {body_id}" if body_id else "several bodies or an unknown one",
+            self._body_id,
+        )
+
+    def _check_joints(self, batch: Batch) -> None:
+        """Refuse samples all of whose labels would be lost, as the body has none of the joints."""
+        if len(self._joints) == len(JOINTS_71):
+            return
+        labels = ((batch.labeled | batch.has_joints) & batch.valid[..., None]).any(1).cpu()
+        lost = labels.any(1) & ~(labels & ~self._lacking).any(1)
+        for row in lost.nonzero().flatten().tolist():
+            names = [JOINTS_71[index] for index in labels[row].nonzero().flatten().tolist()]
+            more = f" and {len(names) - _NAMED_JOINTS} more" if len(names) > _NAMED_JOINTS else ""
+            raise ConfigError(
+                f"{batch.sources[row]} is labeled at {', '.join(names[:_NAMED_JOINTS])}{more}, "
+                f"none of them a joint of the body {self._body_id}: nothing could be learnt from "
+                "it. Set `body` to one with all 71 joints, the packed SMPL_NEUTRAL.pth of the "
+                "published ROMP or `open`, or leave this data set out"
+            )
 
     def configure_optimizers(self) -> dict:
         """Adam or AdamW with the schedule's rates."""

@@ -23,6 +23,7 @@ from romp_core.data.readers.records import (
 )
 
 _JOINTS = JOINT_SETS["posetrack17"]
+_LABELED = tuple(name for name in _JOINTS if not name.endswith("_ear"))  # ears have a place only
 
 
 def posetrack(root: Path, split: str = "train") -> RecordSet:
@@ -46,7 +47,7 @@ def posetrack(root: Path, split: str = "train") -> RecordSet:
     for file in files:
         records += _records(file, root, problems)
     records = checked_records(records, problems, root)
-    return RecordSet("posetrack", records, _JOINTS, problems)
+    return RecordSet("posetrack", records, _LABELED, problems)
 
 
 def _records(file: Path, root: Path, problems: Problems) -> list[Record]:

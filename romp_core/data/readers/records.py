@@ -136,8 +136,16 @@ class RecordSet(Sequence[Sample]):
             intrinsics=record.intrinsics,
             body_id=self.bodies[record.bodies[0]].id if len(set(record.bodies)) == 1 else None,
             ignored_boxes=_clipped(record.ignored_boxes, *image.shape[:2]),
+            annotated=self._annotated(record),
             **people,
         )
+
+    def _annotated(self, record: Record) -> np.ndarray:
+        """(71,) bool: the joints that the data set labels, and any others that this record has."""
+        named = np.isin(JOINTS_71, self.keypoints)
+        if "keypoints_2d" not in record.people:
+            return named
+        return named | (record.people["keypoints_2d"][..., 2] > UNLABELED).any(0)
 
     def body_of(self, index: int, person: int) -> BodyModel | None:
         """The body that a person's betas belong to; None where betas are not known."""
