@@ -89,6 +89,8 @@ def evaluate(
     settings = {
         "dataset": dataset,
         "protocol": protocol or next(iter(EVALUATIONS[dataset])),
+        "root": _absolute(root),
+        "smpl": _absolute(smpl),
         "weights": weights,
         "network": _content_hash(romp),
         "body": romp.body.id,
@@ -169,6 +171,10 @@ def _draw(evaluator: Evaluator, folder: Path, indices: Iterable[int]) -> None:
 def _spread(results: list[PictureResult], count: int) -> list[PictureResult]:
     step = max(1, len(results) // count) if count else 1
     return results[::step][:count]
+
+
+def _absolute(folder: Path | None) -> str | None:
+    return None if folder is None else str(folder.resolve())
 
 
 def _content_hash(romp: Romp) -> str:

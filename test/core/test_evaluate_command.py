@@ -3,8 +3,10 @@
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ import pytest
 from reader_factory import PIXELS, write_picture
 from three_dpw_factory import write_bodies, write_three_dpw
 
-from romp_core.body.files import write_body
+from romp_core.body.files import read_body, write_body
 from romp_core.checkpoints import write_checkpoint
 from romp_core.cli import main
 from romp_core.errors import RendererError
@@ -103,6 +105,37 @@ def test_other_settings_are_not_resumed(model, photographs, tmp_path, capsys):
     more = ["--resume", "true", "--threshold", "0.4"]
     assert main([*options(photographs, out, *more), *model]) == 2
     assert "another threshold" in capsys.readouterr().err
+
+
+def test_another_folder_is_not_resumed(
+    model, photographs, small_body_data, tmp_path, capsys, monkeypatch
+):
+    """Wart: results of one root were once reported as another's."""
+    pytest.importorskip("pycocotools")
+    other, out = tmp_path / "other", tmp_path / "out"
+    shutil.copytree(photographs, other)
+    assert main([*options(photographs, out), *model]) == 0
+    assert main([*options(other, out, "--resume", "true"), *model]) == 2
+    assert "another root" in capsys.readouterr().err
+    write_bodies(tmp_path / "smpl", small_body_data)
+    with_bodies = ["--resume", "true", "--smpl", str(tmp_path / "smpl")]
+    assert main([*options(photographs, out, *with_bodies), *model]) == 2
+    assert "another smpl" in capsys.readouterr().err
+    monkeypatch.chdir(tmp_path)  # the same folder, said otherwise
+    assert main([*options("photographs/../photographs", out, "--resume", "true"), *model]) == 0
+
+
+def test_a_body_without_the_joints_to_measure_is_said(model, photographs, tmp_path, capsys):
+    data = read_body(model[3])
+    few = replace(
+        data, landmark_names=data.landmark_names[:21],
+        landmark_regressor=data.landmark_regressor[:21],
+    )  # fmt: skip
+    write_body(few, tmp_path / "few.npz")
+    words = [*options(photographs, tmp_path / "out"), *model[:2], "--body"]
+    assert main([*words, str(tmp_path / "few.npz"), "--device", "cpu"]) == 2
+    error = capsys.readouterr().err
+    assert "left_hip_lsp" in error and "this one has 45" in error and "SMPL_NEUTRAL.pth" in error
 
 
 def test_half_precision_is_reported_beside(model, photographs, tmp_path):
