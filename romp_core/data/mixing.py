@@ -1,5 +1,6 @@
 """Several data sets mixed by probability, augmented, reproducible by number."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -9,7 +10,10 @@ from torch.utils.data import Dataset, Sampler
 
 from romp_core.data.augmentation import AugmentationConfig, augment
 from romp_core.data.sample import Sample
-from romp_core.errors import DataError
+from romp_core.errors import DataError, ImageError
+
+_MOST_UNREADABLE = 20  # samples in a row: one damaged file is left out, a lost disk is not
+_log = logging.getLogger(__name__)
 
 
 class SampleSource(Protocol):
@@ -22,6 +26,9 @@ class SampleSource(Protocol):
 
 class MixedSamples(Dataset[Sample]):
     """Endless augmented samples; number i is the same whenever and wherever it is made.
+
+    For a sample that cannot be read, as when a picture is damaged, the next one of its data set
+    is taken; each process says so once per sample.
 
     Args:
         sources: data sets.
@@ -59,16 +66,51 @@ class MixedSamples(Dataset[Sample]):
         self.augmentation = augmentation
         self.crops = list(crops)
         self.seed = seed
+        self._unreadable: set[tuple[int, int]] = set()
 
     def __getitem__(self, number: int) -> Sample:
+        """An augmented sample.
+
+        Raises:
+            DataError: too many samples in a row cannot be read.
+        """
         rng = np.random.default_rng([self.seed, number])
-        source = self.sources[rng.choice(len(self.sources), p=self.shares)]
-        sample = source[int(rng.integers(len(source)))]
+        chosen = int(rng.choice(len(self.sources), p=self.shares))
+        sample = self._readable(chosen, int(rng.integers(len(self.sources[chosen]))))
         config = self.augmentation
         for first, probability in self.crops:
             if number >= first:
                 config = replace(config, crop=probability)
         return augment(sample, self.size, rng, config)
+
+    def _readable(self, chosen: int, first: int) -> Sample:
+        """Sample `first` of a data set, or the next one that can be read."""
+        source = self.sources[chosen]
+        attempts = min(_MOST_UNREADABLE, len(source))
+        for attempt in range(attempts):
+            index = (first + attempt) % len(source)
+            try:
+                return source[index]
+            except (ImageError, DataError, FileNotFoundError) as error:
+                self._warn_once(chosen, index, error)
+                last = error
+        raise DataError(
+            f"{attempts} samples in a row of data set {chosen} of the mix cannot be read; the "
+            f"last: {last}. Is its folder still there and whole? `romp-core data check --decode` "
+            "lists what is damaged"
+        ) from last
+
+    def _warn_once(self, chosen: int, index: int, error: Exception) -> None:
+        if (chosen, index) in self._unreadable:
+            return
+        self._unreadable.add((chosen, index))
+        _log.warning(
+            "sample %d of data set %d of the mix cannot be read, another one is taken: %s. Get "
+            "that file again",
+            index,
+            chosen,
+            error,
+        )
 
 
 class NumberSampler(Sampler[int]):

@@ -19,7 +19,7 @@ from romp_core.data.augmentation import (
 )
 from romp_core.data.mixing import MixedSamples, NumberSampler
 from romp_core.data.sample import Sample
-from romp_core.errors import DataError
+from romp_core.errors import DataError, ImageError
 from romp_core.geometry.cameras import intrinsics_from_fov
 from romp_core.training.batch import collate
 from romp_core.training.targets import answering_cells, center_targets, to_cells
@@ -177,6 +177,55 @@ def test_mixing_is_reproducible_and_follows_probabilities(body):
     share = np.mean([sample.source == "made 1" for sample in drawn])
     assert 0.65 < share < 0.85
     np.testing.assert_array_equal(mixed[7].image, drawn[7].image)
+
+
+class Readable:
+    """Ten samples, some of which cannot be read."""
+
+    def __init__(self, body: BodyModel, broken: dict[int, Exception]):
+        self.samples = [make_sample(body, 1, seed) for seed in range(10)]
+        self.broken = broken
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> Sample:
+        if index in self.broken:
+            raise self.broken[index]
+        return self.samples[index]
+
+
+def test_samples_that_cannot_be_read_give_way_to_the_next(body, caplog):
+    broken = {
+        3: ImageError("a/3.jpg cannot be decoded"),
+        4: FileNotFoundError("a/4.jpg does not exist"),
+        9: DataError("a/9.jpg is not readable"),
+    }
+    whole = MixedSamples([Readable(body, {})], [1], 64, AugmentationConfig())
+    mixed = MixedSamples([Readable(body, broken)], [1], 64, AugmentationConfig())
+    taken_instead = {"made 3": "made 5", "made 4": "made 5", "made 9": "made 0"}
+    drawn = set()
+    for number in range(60):
+        expected, found = whole[number], mixed[number]
+        drawn.add(expected.source)
+        assert found.source == taken_instead.get(expected.source, expected.source)
+        np.testing.assert_array_equal(found.image, mixed[number].image)
+        if expected.source not in taken_instead:
+            np.testing.assert_array_equal(found.image, expected.image)
+    assert drawn >= set(taken_instead)
+    assert sorted(record.getMessage().split("taken: ")[1][:7] for record in caplog.records) == [
+        "a/3.jpg", "a/4.jpg", "a/9.jpg",
+    ]  # fmt: skip
+
+
+def test_many_samples_in_a_row_that_cannot_be_read_stop(body):
+    broken = {index: ImageError(f"{index}.jpg is damaged") for index in range(10)}
+    mixed = MixedSamples([Readable(body, broken)], [1], 64, AugmentationConfig())
+    with pytest.raises(DataError, match=r"10 samples in a row of data set 0.*jpg is damaged.*data"):
+        mixed[0]
+    broken[0] = TypeError("a mistake in a reader")
+    with pytest.raises(TypeError, match="a mistake"):
+        mixed[0]
 
 
 def test_every_epoch_and_process_has_its_own_samples():

@@ -212,6 +212,9 @@ def test_disk_round_trip_and_resume(tmp_path, people):
         near = finite & (made.dense.depth < 60)
         np.testing.assert_allclose(stored.dense.depth[near], made.dense.depth[near], atol=1e-3)
         assert np.abs(stored.image.astype(int) - made.image).mean() < 8
+    (tmp_path / "dense" / "00000001.npz").write_bytes(b"cut off")
+    with pytest.raises(DataError, match=r"00000001\.npz is missing or not readable"):
+        rendered[1]
     written = (tmp_path / "images" / "00000000.jpg").stat().st_mtime_ns
     list(render_to_disk(config, 7, tmp_path))
     assert (tmp_path / "images" / "00000000.jpg").stat().st_mtime_ns == written

@@ -146,10 +146,16 @@ def _write_dense(file: Path, dense: DenseMaps) -> None:
 
 
 def _read_dense(file: Path) -> DenseMaps:
-    with np.load(file) as data:
-        depth = data["depth"].astype(np.float32) * _DEPTH_UNIT
-        depth[depth == 0] = np.inf
-        return DenseMaps(depth, data["parts"], data["normals"].astype(np.float32) / 127)
+    try:
+        with np.load(file) as data:
+            depth, parts, normals = (data[name] for name in ("depth", "parts", "normals"))
+    except Exception as error:  # numpy and zipfile fail in many ways on damaged files
+        raise DataError(
+            f"{file} is missing or not readable ({error}): render the data set again"
+        ) from error
+    depth = depth.astype(np.float32) * _DEPTH_UNIT
+    depth[depth == 0] = np.inf
+    return DenseMaps(depth, parts, normals.astype(np.float32) / 127)
 
 
 class RenderedPeople:
