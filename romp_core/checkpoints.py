@@ -44,12 +44,14 @@ class Checkpoint:
         root_align: whether the body's root (the middle of the hips) is subtracted before
             projection.
         body: family of the body that the betas belong to, see `body_family`.
+        path: the file that they were read from, for error messages.
     """
 
     config: NetworkConfig
     state: dict[str, Tensor]
     root_align: bool
     body: str
+    path: Path | None = None
 
     def build(self, input_size: int | None = None) -> RompNetwork:
         """A network with these weights, in evaluation mode.
@@ -74,7 +76,7 @@ class Checkpoint:
         Raises:
             CheckpointError: as `build`; the network is then unchanged.
         """
-        _check_state(self.state, network.state_dict())
+        _check_state(self.state, network.state_dict(), self.path)
         network.load_state_dict(self.state)
 
 
@@ -196,7 +198,7 @@ def _read_own(path: Path) -> Checkpoint:
             raise TypeError(f"root_align is {root_align!r}; expected true or false")
     except (json.JSONDecodeError, KeyError, TypeError, ConfigError) as error:
         raise CheckpointError(f"{path}: its description cannot be used: {error}") from error
-    return Checkpoint(config, _as_float32(state), root_align, body)
+    return Checkpoint(config, _as_float32(state), root_align, body, path)
 
 
 def _read_published(path: Path) -> Checkpoint:
@@ -228,6 +230,7 @@ def _read_published(path: Path) -> Checkpoint:
         _as_float32(_with_counters(state)),
         root_align=backbone != "hrnet32",
         body=SMPL_FAMILY,
+        path=path,
     )
 
 
@@ -276,7 +279,9 @@ def _as_float32(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def _check_state(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+def _check_state(
+    found: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path | None
+) -> None:
     problems = []
     missing = [key for key in expected if key not in found]
     unexpected = [key for key in found if key not in expected]
@@ -301,8 +306,15 @@ def _check_state(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) ->
         if keys:
             problems.append(f"{label}: {_listing(keys)}")
     if problems:
+        remedy = (
+            "the file is damaged: get or write it again"
+            if problems[0].startswith("NaN")
+            else "the network has to be made with the settings (`network`) that the weights were "
+            "trained with, or the weights are of another version"
+        )
         raise CheckpointError(
-            "weights do not fit the network; nothing was loaded. " + "; ".join(problems)
+            f"{path or 'these weights'}: weights do not fit the network; nothing was loaded. "
+            f"{'; '.join(problems)}. Expected exactly the network's {len(expected)}: {remedy}"
         )
 
 

@@ -15,6 +15,7 @@ from romp_core.body.files import read_body
 from romp_core.body.joints import JOINT_SETS, SMPL_JOINTS
 from romp_core.body.kinematics import KinematicTree
 from romp_core.body.products import FixedProduct
+from romp_core.errors import BodyFileError
 from romp_core.geometry.rotations import axis_angle_to_matrix, rotation_6d_to_matrix
 
 OPEN_BODY = Path(__file__).parents[1] / "assets" / "open_body.npz"
@@ -216,7 +217,8 @@ class BodyModel(nn.Module):
             One index per name: `joints[:, body.joint_indices("coco17")]`.
 
         Raises:
-            ValueError: An unknown set, or a joint that this body lacks.
+            ValueError: An unknown set.
+            BodyFileError: Joints that this body lacks, by name.
         """
         if isinstance(names, str):
             if names not in JOINT_SETS:
@@ -226,9 +228,10 @@ class BodyModel(nn.Module):
             names = JOINT_SETS[names]
         missing = [name for name in names if name not in self.joint_names]
         if missing:
-            raise ValueError(
-                f"body {self.name} has no {', '.join(missing)}; the open body and the packed "
-                "SMPL_NEUTRAL.pth of the published ROMP have all 71 joints"
+            raise BodyFileError(
+                f"body {self.name} has no {', '.join(missing)}: expected a body with all 71 "
+                f"joints, this one has {len(self.joint_names)}. Give the open body or the packed "
+                "SMPL_NEUTRAL.pth of the published ROMP, not SMPL's official file"
             )
         return [self.joint_names.index(name) for name in names]
 

@@ -113,8 +113,11 @@ def test_wrong_weights_are_refused_by_name(published, how, tmp_path):
     state = dict(published)
     message = spoil(state, how)
     torch.save(state, tmp_path / "wrong.pkl")
-    with pytest.raises(CheckpointError, match=message):
+    with pytest.raises(CheckpointError, match=message) as raised:
         read_checkpoint(tmp_path / "wrong.pkl").build()
+    assert str(raised.value).startswith(f"{tmp_path / 'wrong.pkl'}: weights do not fit")
+    what_to_do = "get or write it again" if how == "nan" else "made with the settings"
+    assert what_to_do in str(raised.value)
 
 
 class RunsACommand:
