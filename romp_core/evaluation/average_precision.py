@@ -116,6 +116,6 @@ def _pycocotools() -> tuple[type, type]:
     except ImportError as error:
         raise ConfigError(
             "AP is computed by pycocotools, which is not installed: "
-            "pip install 'ros2_romp[evaluation]'"
+            "pip install '.[evaluation]' in the folder of this package's source"
         ) from error
     return COCO, COCOeval

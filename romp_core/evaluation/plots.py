@@ -59,7 +59,7 @@ def draw(path: Path, plot: Callable[["Axes"], None]) -> Path:
     except ImportError as error:
         raise ConfigError(
             "plots are drawn by matplotlib, which is not installed: "
-            "pip install 'ros2_romp[evaluation]'"
+            "pip install '.[evaluation]' in the folder of this package's source"
         ) from error
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()

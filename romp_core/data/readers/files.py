@@ -200,5 +200,5 @@ def _optional(package: str) -> Any:
     except ImportError as error:
         raise ConfigError(
             f"these files are read with {package}, which is not installed: "
-            "pip install 'ros2_romp[evaluation]'"
+            "pip install '.[evaluation]' in the folder of this package's source"
         ) from error
