@@ -1,15 +1,30 @@
 """What a training run is made of; the YAML files in config/training have this form."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 import yaml
 
 from romp_core.data.augmentation import AugmentationConfig
 from romp_core.errors import ConfigError
 from romp_core.network import NetworkConfig
+from romp_core.network.romp import SIZE_MULTIPLE
 from romp_core.training.losses import LossWeights
+
+_CHOICES = {
+    "optimizer": ("adam", "adamw"),
+    "decay": ("cosine", "constant"),
+    "precision": ("32-true", "bf16-mixed", "16-mixed"),
+}
+_COUNTS = ("epochs", "steps_per_epoch", "batch_size")
+_NEVER_NEGATIVE = ("warmup_steps", "weight_decay", "backbone_rate", "gradient_clip", "workers")
+
+
+def _expect(fits: bool, name: str, found: Any, expected: str) -> None:
+    if not fits:
+        raise ConfigError(f"{name} is {found!r}; expected {expected}")
 
 
 @dataclass(frozen=True)
@@ -54,6 +69,9 @@ class ScheduleConfig:
         averaging: decay of the exponential moving average of the weights.
         workers: processes that make samples.
         precision: Lightning's: `32-true`, `bf16-mixed` or `16-mixed`.
+
+    Raises:
+        ConfigError: a value out of its range, by name.
     """
 
     epochs: int = 120
@@ -73,6 +91,21 @@ class ScheduleConfig:
     workers: int = 8
     precision: str = "bf16-mixed"
 
+    def __post_init__(self):
+        for name, choices in _CHOICES.items():
+            found = getattr(self, name)
+            _expect(found in choices, f"schedule.{name}", found, f"one of {', '.join(choices)}")
+        for names, least in ((_COUNTS, 1), (_NEVER_NEGATIVE, 0)):
+            for name in names:
+                found = getattr(self, name)
+                _expect(found >= least, f"schedule.{name}", found, f"{least} or more")
+        _expect(self.learning_rate > 0, "schedule.learning_rate", self.learning_rate, "more than 0")
+        _expect(
+            0 <= self.averaging < 1, "schedule.averaging", self.averaging, "0 or more, less than 1"
+        )
+        probable = all(0 <= each <= 1 for each in self.crop)
+        _expect(probable, "schedule.crop", list(self.crop), "two probabilities, 0 to 1")
+
     def freezes(self, name: str) -> bool:
         """Whether a parameter, or all whose names begin with that of a module, stay as they are."""
         return name.startswith(self.frozen)
@@ -91,7 +124,8 @@ class TrainingConfig:
             keypoints belong to, from recorded poses alone (data: `poses`). The weights that the
             last two write are what `initial` of a further run names.
         output: folder of checkpoints, logs and `weights.safetensors`.
-        size: side of the training pictures in pixels; inference takes `network.input_size`.
+        size: side of the training pictures in pixels, a multiple of 64; inference takes
+            `network.input_size`.
         body: "open", or a body file; betas belong to it.
         root_align: subtract the body's root before projection.
         car_gamma: strength of the collision-aware representation; 0 switches it off.
@@ -105,7 +139,10 @@ class TrainingConfig:
         augmentation: what is done to samples.
         initial: weights to start from: "movenet:PATH" (the `mobilenet` backbone only), or a
             file that `romp_core.load` reads; null starts from random numbers.
-        seed: of everything random.
+        seed: of everything random, 0 or more.
+
+    Raises:
+        ConfigError: a value out of its range, by name.
     """
 
     network: NetworkConfig
@@ -124,6 +161,11 @@ class TrainingConfig:
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     initial: str | None = None
     seed: int = 0
+
+    def __post_init__(self):
+        fits = self.size > 0 and self.size % SIZE_MULTIPLE == 0
+        _expect(fits, "size", self.size, f"a multiple of {SIZE_MULTIPLE}")
+        _expect(0 <= self.seed < 2**32, "seed", self.seed, "0 to 4294967295")
 
 
 def read_config(path: str | Path, changes: list[str] | None = None) -> TrainingConfig:
@@ -150,6 +192,10 @@ def read_config(path: str | Path, changes: list[str] | None = None) -> TrainingC
         raise ConfigError(f"{path} holds no mapping; expected keys such as network and data")
     for change in changes or []:
         _apply(content, change)
+    try:
+        _check_keys(TrainingConfig, content)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--run", type=TrainingConfig)
     try:
@@ -159,10 +205,39 @@ def read_config(path: str | Path, changes: list[str] | None = None) -> TrainingC
         raise ConfigError(f"{path}: {' '.join(reason.split())}") from error
 
 
+def _check_keys(kind: type, content: Any, place: str = "") -> None:
+    """Raise ConfigError on the first key that a dataclass, or one in it, does not have."""
+    types = get_type_hints(kind)
+    names = [each.name for each in fields(kind)]
+    if not isinstance(content, dict):
+        raise ConfigError(f"{place[:-1]} is {content!r}; expected keys out of {', '.join(names)}")
+    for key, value in content.items():
+        if key not in names:
+            close = get_close_matches(str(key), names, n=1)
+            raise ConfigError(
+                f"there is no key {f'{place}{key}'!r}; "
+                + (
+                    f"did you mean {place + close[0]!r}?"
+                    if close
+                    else f"expected one of {', '.join(names)}"
+                )
+            )
+        if is_dataclass(types[key]):
+            _check_keys(types[key], value, f"{place}{key}.")
+        elif isinstance(value, list) and is_dataclass(entry := (*get_args(types[key]), None)[0]):
+            for number, each in enumerate(value):
+                _check_keys(entry, each, f"{place}{key}.{number}.")
+
+
 def _apply(content: dict[str, Any], change: str) -> None:
-    key, separator, value = change.partition("=")
+    key, separator, text = change.partition("=")
     if not separator or not key:
         raise ConfigError(f"--set {change!r}: expected KEY=VALUE, such as schedule.epochs=10")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        reason = getattr(error, "problem", None) or "unreadable"
+        raise ConfigError(f"--set {change!r}: the value is not YAML: {reason}") from error
     *parents, last = key.split(".")
     place: Any = content
     for parent in parents:
@@ -175,6 +250,6 @@ def _apply(content: dict[str, Any], change: str) -> None:
     if isinstance(place, list):
         if not last.isdecimal() or int(last) >= len(place):
             raise ConfigError(f"--set {change!r}: the list has {len(place)} entries")
-        place[int(last)] = yaml.safe_load(value)
+        place[int(last)] = value
     else:
-        place[last] = yaml.safe_load(value)
+        place[last] = value

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from romp_core.errors import TrainingError
 from romp_core.training.config import TrainingConfig
+from romp_core.training.schedule import freeze
 
 
 class FiniteLossModule(LightningModule):
@@ -34,6 +36,10 @@ class FiniteLossModule(LightningModule):
                 module.eval()
         return self
 
+    def setup(self, stage: str) -> None:
+        """Freeze what does not learn, before Lightning wraps the module for several processes."""
+        freeze(self.network, self.config.schedule)
+
     def on_fit_start(self) -> None:
         """Lightning leaves modules in the mode that they are in."""
         self.train()
@@ -46,13 +52,14 @@ class FiniteLossModule(LightningModule):
         """The weighted sum of the losses of one batch.
 
         Raises:
-            TrainingError: it is NaN or infinite; the state before it is saved.
+            TrainingError: it is NaN or infinite, here or in another process; the state before it
+                is saved.
         """
         parts = self.losses(batch)
-        total = torch.stack([self.loss_weights[name] * value for name, value in parts.items()])
-        total = total.sum()
-        if not torch.isfinite(total):
-            self._stop(batch, parts)
+        weighted = {name: self.loss_weights[name] * value for name, value in parts.items()}
+        total = torch.stack(list(weighted.values())).sum()
+        if _anywhere(~torch.isfinite(total)):
+            self._stop(batch, weighted, bool(torch.isfinite(total)))
         for name, value in parts.items():
             self.log(f"loss/{name}", value, batch_size=len(batch))
         self.log("loss", total, prog_bar=True, batch_size=len(batch))
@@ -60,12 +67,35 @@ class FiniteLossModule(LightningModule):
         self.log("learning_rate", self.optimizers().param_groups[0]["lr"])
         return total
 
-    def _stop(self, batch: Any, parts: dict[str, Tensor]) -> None:
+    def _stop(self, batch: Any, weighted: dict[str, Tensor], elsewhere: bool) -> None:
         path = self.config.output / "stopped.ckpt"
-        self.trainer.save_checkpoint(path)
-        broken = [name for name, value in parts.items() if not torch.isfinite(value)]
+        self.trainer.save_checkpoint(path)  # waits for all processes
+        broken = [name for name, value in weighted.items() if not torch.isfinite(value)]
+        found = _everywhere((broken, [] if elsewhere else batch.sources))
+        names = sorted({name for broken, _ in found for name in broken})
+        sources = [source for _, sources in found for source in sources]
         raise TrainingError(
-            f"the loss is no longer finite ({', '.join(broken)}) at step {self.global_step}, "
-            f"samples {', '.join(batch.sources)}; the state before it is in {path}. Look at these "
+            f"the loss is no longer finite ({', '.join(names)}) at step {self.global_step}, "
+            f"samples {', '.join(sources)}; the state before it is in {path}. Look at these "
             "samples, or lower schedule.learning_rate"
         )
+
+
+def _anywhere(flag: Tensor) -> bool:
+    """Whether a flag, a bool scalar, is set in any process.
+
+    A process that stopped alone would leave the others waiting for its gradients.
+    """
+    if dist.is_available() and dist.is_initialized():
+        flag = flag.int()
+        dist.all_reduce(flag, dist.ReduceOp.MAX)
+    return bool(flag)
+
+
+def _everywhere(found: Any) -> list[Any]:
+    """What every process found, so that each can say it: the first that ends ends them all."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return [found]
+    gathered: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(gathered, found)
+    return gathered

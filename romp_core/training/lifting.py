@@ -162,7 +162,8 @@ class LiftingTraining(FiniteLossModule):
         weights = vars(config.losses)
         used = ("pose", "betas", "joints", "aligned_joints", "keypoints")
         super().__init__(config, {name: weights[name] for name in used})
-        self.network = network
+        self.network = network.requires_grad_(False)
+        network.lifting.requires_grad_(True)
         self.decoder = MeshDecoder(body, root_align=config.root_align)
         self._coco = body.joint_indices(JOINT_SETS["coco17"])
         network.lifting.skeleton.measure(body)
@@ -206,8 +207,6 @@ class LiftingTraining(FiniteLossModule):
 
     def configure_optimizers(self) -> dict:
         """The schedule's optimizer, over the lifting layers."""
-        for name, parameter in self.network.named_parameters():
-            parameter.requires_grad_(name.startswith("lifting."))
         return make_optimizer(self.network, self.config.schedule)
 
 

@@ -40,7 +40,8 @@ class Pretraining(FiniteLossModule):
 
     def __init__(self, network: RompNetwork, config: TrainingConfig):
         super().__init__(config, WEIGHTS)
-        self.network = network.to(memory_format=torch.channels_last)
+        self.network = network.to(memory_format=torch.channels_last).requires_grad_(False)
+        network.backbone.requires_grad_(True)
         channels = network.backbone.out_channels
         self.heads = nn.ModuleDict(
             {name: nn.Conv2d(channels, count, 1) for name, count in _CHANNELS.items()}

@@ -13,17 +13,17 @@ from torch.utils.data import DataLoader
 
 from romp_core.body.joints import SMPL_PARENTS
 from romp_core.body.model import BodyModel
-from romp_core.checkpoints import body_family, read_checkpoint, write_checkpoint
+from romp_core.checkpoints import body_family, write_checkpoint
 from romp_core.data.mixing import MixedSamples, NumberSampler, SampleSource
-from romp_core.errors import CheckpointError, ConfigError
-from romp_core.network import RompNetwork
+from romp_core.errors import ConfigError
 from romp_core.training.batch import Batch, collate
 from romp_core.training.config import DataConfig, TrainingConfig
 from romp_core.training.lifting import LiftingTraining, make_pose_loader
 from romp_core.training.module import RompTraining
-from romp_core.training.movenet import load_movenet
 from romp_core.training.pretraining import Pretraining
 from romp_core.training.prior import load_prior
+from romp_core.training.processes import trainer_options
+from romp_core.training.starting import check_resumable, make_network
 
 WEIGHTS_NAME = "weights.safetensors"
 _OVERLAYS = 4
@@ -48,8 +48,6 @@ def train(config: TrainingConfig, *, resume: bool = False) -> Path:
     seed_everything(config.seed, workers=True, verbose=False)
     torch.set_float32_matmul_precision("high")
     last = config.output / "checkpoints" / "last.ckpt"
-    if resume and not last.is_file():
-        raise CheckpointError(f"there is no {last} to resume from; start without resume")
     body = BodyModel.load(config.body)
     if config.task == "pretraining":
         module = Pretraining(make_network(config), config)
@@ -58,40 +56,13 @@ def train(config: TrainingConfig, *, resume: bool = False) -> Path:
     else:
         prior = load_prior(config.prior) if config.prior else None
         module = RompTraining(make_network(config), body, config, prior)
+    if resume:
+        check_resumable(last, module, config)
     trainer = make_trainer(config, body_family(body))
     make = make_pose_loader if config.task == "lifting" else make_loader
     loader = make(config, trainer.global_rank, trainer.world_size)
     trainer.fit(module, loader, ckpt_path=str(last) if resume else None, weights_only=False)
     return config.output / WEIGHTS_NAME
-
-
-def make_network(config: TrainingConfig) -> RompNetwork:
-    """The network with its initial weights.
-
-    Raises:
-        CheckpointError: weights of another architecture.
-        ConfigError: MoveNet's weights for another backbone.
-    """
-    network = RompNetwork(config.network)
-    initial = config.initial
-    if initial is None:
-        return network
-    if initial.startswith("movenet:"):
-        if config.network.backbone != "mobilenet":
-            raise ConfigError(
-                f"initial is {initial!r}, but the backbone is {config.network.backbone!r}; "
-                "MoveNet's weights fit mobilenet only"
-            )
-        load_movenet(network.backbone, initial.removeprefix("movenet:"))
-        return network
-    checkpoint = read_checkpoint(initial)
-    if checkpoint.config.backbone != config.network.backbone:
-        raise CheckpointError(
-            f"initial weights {initial} are of {checkpoint.config.backbone}; the configuration "
-            f"asks for {config.network.backbone}"
-        )
-    checkpoint.load_into(network)
-    return network
 
 
 def make_source(data: DataConfig) -> SampleSource:
@@ -101,7 +72,20 @@ def make_source(data: DataConfig) -> SampleSource:
         ConfigError: an unknown data set or option.
         DataError: its files are not there.
     """
+    from romp_core.data.readers import READERS, open_data_set
+
+    kinds = ("synthetic", "rendered", *READERS)
+    if data.name not in kinds:
+        lifting = "; poses are for task lifting only" if data.name == "poses" else ""
+        raise ConfigError(
+            f"there is no data set {data.name!r}; expected one of {', '.join(kinds)}{lifting}"
+        )
     options = dict(data.options)
+    if data.name != "synthetic" and options.get("root") is None:
+        raise ConfigError(
+            f"options of data set {data.name!r}: root is missing; expected options: "
+            "{root: FOLDER}, the folder that it lies in"
+        )
     try:
         if data.name == "synthetic":
             from romp_core.data.synthetic import SyntheticConfig, SyntheticPeople
@@ -112,8 +96,6 @@ def make_source(data: DataConfig) -> SampleSource:
             from romp_core.data.synthetic.disk import RenderedPeople
 
             return RenderedPeople(Path(options.pop("root")), **options)
-        from romp_core.data.readers import open_data_set
-
         return open_data_set(data.name, **options)
     except (TypeError, KeyError) as error:
         raise ConfigError(f"options of data set {data.name!r}: {error}") from error
@@ -153,11 +135,15 @@ def _start_worker(_: int) -> None:
 
 
 def make_trainer(config: TrainingConfig, body: str) -> Trainer:
-    """Lightning's trainer with checkpoints, averaging, logs and pictures."""
+    """Lightning's trainer with checkpoints, averaging, logs and pictures.
+
+    Raises:
+        ConfigError: see `trainer_options`.
+    """
     schedule = config.schedule
     return Trainer(
         default_root_dir=config.output,
-        accelerator="auto",
+        **trainer_options(),
         max_epochs=schedule.epochs,
         precision=schedule.precision,
         gradient_clip_val=schedule.gradient_clip,
@@ -227,13 +213,22 @@ def draw_batch(module: RompTraining, batch: Batch, number: int) -> np.ndarray:
         found = decode(maps.center_map, maps.params_map)
         bodies = module.decoder(found.params[found.valid].float(), with_vertices=False)
     module.train()
-    annotated = batch.keypoints[number, batch.valid[number], :24].cpu().numpy()
-    for people, color in (
-        (annotated, (255, 255, 255)),
-        (bodies.projected[:, :24].cpu().numpy(), (0, 255, 0)),
-    ):
-        for person in (people + 1) * len(picture) / 2:
-            for joint, parent in enumerate(SMPL_PARENTS[1:], 1):
+    valid = batch.valid[number]
+    annotated, labeled = (
+        values[number, valid, :24].cpu().numpy() for values in (batch.keypoints, batch.labeled)
+    )
+    _draw_skeletons(picture, annotated, labeled, (255, 255, 255))
+    predicted = bodies.projected[:, :24].cpu().numpy()
+    _draw_skeletons(picture, predicted, np.ones(predicted.shape[:2], bool), (0, 255, 0))
+    return picture
+
+
+def _draw_skeletons(
+    picture: np.ndarray, people: np.ndarray, known: np.ndarray, color: tuple[int, int, int]
+) -> None:
+    """Draw bones of (K, 24, 2) joints, -1..1, where both ends are known, (K, 24) bool."""
+    for person, there in zip((people + 1) * len(picture) / 2, known, strict=True):
+        for joint, parent in enumerate(SMPL_PARENTS[1:], 1):
+            if there[joint] and there[parent]:
                 ends = person[[joint, parent]].round().clip(-9999, 9999).astype(int).tolist()
                 cv2.line(picture, ends[0], ends[1], color, 1, cv2.LINE_AA)
-    return picture

@@ -5,7 +5,6 @@ import math
 import torch
 from torch import nn
 
-from romp_core.errors import ConfigError
 from romp_core.network import RompNetwork
 from romp_core.training.config import ScheduleConfig
 
@@ -13,6 +12,17 @@ OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 _SMALLEST_SIZE = 1e-5  # layers of zeros learn too
 # Layers of a backbone that never are pretrained.
 _FRESH = ("wide_", "correction", "lateral_layers")
+
+
+def freeze(network: RompNetwork, schedule: ScheduleConfig) -> None:
+    """Switch off the gradients of what the schedule says stays as it is.
+
+    Several processes agree on what learns when Lightning wraps the module, which is before it
+    asks for optimizers: to freeze there would be too late.
+    """
+    for name, parameter in network.named_parameters():
+        if schedule.freezes(name) or (schedule.backbone_rate == 0 and _may_be_pretrained(name)):
+            parameter.requires_grad_(False)
 
 
 def make_optimizer(
@@ -24,25 +34,11 @@ def make_optimizer(
         network: what learns.
         schedule: how.
         extra: layers that learn beside it.
-
-    Raises:
-        ConfigError: an unknown optimizer or decay.
     """
-    if schedule.optimizer not in OPTIMIZERS:
-        raise ConfigError(
-            f"optimizer is {schedule.optimizer!r}; expected one of {', '.join(OPTIMIZERS)}"
-        )
-    if schedule.decay not in ("cosine", "constant"):
-        raise ConfigError(f"decay is {schedule.decay!r}; expected cosine or constant")
-    for name, parameter in network.named_parameters():
-        if schedule.freezes(name):
-            parameter.requires_grad_(False)
+    freeze(network, schedule)
     pretrained, fresh = _split(network)
     fresh += list(extra.parameters()) if extra is not None else []
     groups = [{"params": fresh, "lr": schedule.learning_rate}]
-    if schedule.backbone_rate == 0:
-        for parameter in pretrained:
-            parameter.requires_grad_(False)
     if schedule.backbone_rate > 0:
         rate = schedule.learning_rate * schedule.backbone_rate
         if schedule.backbone_rates == "relative":
@@ -79,7 +75,10 @@ def _split(network: RompNetwork) -> tuple[list[nn.Parameter], list[nn.Parameter]
     pretrained, fresh = [], []
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
-            layer = name.removeprefix("backbone.")
-            is_pretrained = layer != name and not layer.startswith(_FRESH)
-            (pretrained if is_pretrained else fresh).append(parameter)
+            (pretrained if _may_be_pretrained(name) else fresh).append(parameter)
     return pretrained, fresh
+
+
+def _may_be_pretrained(name: str) -> bool:
+    layer = name.removeprefix("backbone.")
+    return layer != name and not layer.startswith(_FRESH)

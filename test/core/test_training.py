@@ -105,14 +105,14 @@ def test_initial_weights_of_another_architecture_are_refused(tmp_path, light_net
     from romp_core.training.run import make_network
 
     path = tmp_path / "light.safetensors"
-    write_checkpoint(path, light_network, root_align=True, body="open")
+    write_checkpoint(path, light_network, root_align=True, body="open_body")
     config = tiny(tmp_path, f"initial={path}")
     started = make_network(config).state_dict()
     assert all(
         torch.equal(started[key], value) for key, value in light_network.state_dict().items()
     )
     other = replace(config, network=NetworkConfig("mobilenet"))
-    with pytest.raises(CheckpointError, match="are of resnet18"):
+    with pytest.raises(CheckpointError, match="backbone is resnet18 in the weights"):
         make_network(other)
 
 
@@ -180,6 +180,7 @@ def test_a_loss_that_is_not_finite_stops_and_saves(tmp_path):
     config = tiny(tmp_path, "losses.center=.nan")
     with pytest.raises(TrainingError, match="no longer finite") as raised:
         run(replace(config, losses=replace(config.losses, center=math.nan)))
+    assert "(center)" in str(raised.value)
     assert "synthetic" in str(raised.value)
     assert (config.output / "stopped.ckpt").is_file()
 

@@ -1,0 +1,55 @@
+"""The processes of a run, as torchrun starts them."""
+
+import os
+from typing import Any
+
+import torch
+from lightning.pytorch.plugins.environments import TorchElasticEnvironment
+from lightning.pytorch.strategies import DDPStrategy
+
+from romp_core.errors import ConfigError
+
+
+def trainer_options() -> dict[str, Any]:
+    """What Lightning's trainer must know of devices and processes.
+
+    Lightning itself looks at this machine's devices only: where each machine has one, and on
+    CPUs, it would take every process for the only one.
+
+    Raises:
+        ConfigError: processes that torchrun did not start, or too few GPUs for them.
+    """
+    total = _number("WORLD_SIZE") or 1
+    if total == 1:
+        return {"accelerator": "auto", "devices": 1}
+    local = _number("LOCAL_WORLD_SIZE")
+    if not local or total % local:
+        raise ConfigError(
+            f"the environment says WORLD_SIZE={total}, LOCAL_WORLD_SIZE={local}; expected "
+            "torchrun's, with as many processes on every machine. Start with torchrun, or unset "
+            "WORLD_SIZE"
+        )
+    on_gpu = torch.cuda.is_available()
+    if on_gpu and torch.cuda.device_count() < local:
+        raise ConfigError(
+            f"torchrun started {local} processes on this machine, which has "
+            f"{torch.cuda.device_count()} GPUs; give --nproc-per-node the number of GPUs"
+        )
+    return {
+        "accelerator": "cuda" if on_gpu else "cpu",
+        "devices": local,
+        "num_nodes": total // local,
+        "strategy": DDPStrategy(
+            cluster_environment=TorchElasticEnvironment(),
+            process_group_backend="nccl" if on_gpu else "gloo",
+            # Losses of weight 0, and pictures without what a loss needs, leave layers out.
+            find_unused_parameters=True,
+        ),
+    }
+
+
+def _number(name: str) -> int | None:
+    text = os.environ.get(name)
+    if text is None or text.isdecimal():
+        return int(text) if text else None
+    raise ConfigError(f"the environment says {name}={text!r}; expected a number, or unset it")
