@@ -2,24 +2,25 @@
 
 ros2 launch ros2_romp demo.launch.py source:=people.mp4
 
-Further arguments go to romp.launch.py.
+Further arguments go to romp.launch.py, except cameras: the player is a single one.
 """
 
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
-from launch.conditions import IfCondition
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 SHARE = Path(get_package_share_directory("ros2_romp"))
+FRAME = "camera"
+"""Fixed frame of the view in RViz."""
 
 
 def generate_launch_description():
-    """The player waits for the node, so that its first frames are not lost."""
+    """The node as in romp.launch.py, then what it hears and what shows its results."""
     return LaunchDescription(
         [
             DeclareLaunchArgument(
@@ -29,17 +30,41 @@ def generate_launch_description():
             IncludeLaunchDescription(
                 PythonLaunchDescriptionSource(str(SHARE / "launch" / "romp.launch.py"))
             ),
-            Node(
-                package="ros2_romp",
-                executable="image_player",
-                arguments=[LaunchConfiguration("source"), "--loop", "--wait-for-subscriber"],
-                output="screen",
-            ),
-            Node(
-                package="rviz2",
-                executable="rviz2",
-                arguments=["-d", str(SHARE / "config" / "romp.rviz")],
-                condition=IfCondition(LaunchConfiguration("rviz")),
-            ),
+            OpaqueFunction(function=start_player_and_view),
         ]
     )
+
+
+def start_player_and_view(context):
+    """Both on the topics that the node has; the player waits until somebody listens."""
+
+    def value(name):
+        return LaunchConfiguration(name).perform(context)
+
+    image, namespace = value("image"), value("namespace").strip("/")
+    top = f"/{namespace}" if namespace else ""
+    compressed = ["--compressed"] if value("image_transport") == "compressed" else []
+    player = Node(
+        package="ros2_romp",
+        executable="image_player",
+        namespace=namespace,
+        remappings=[("image", image)],
+        arguments=[
+            *(value("source"), "--loop", "--wait-for-subscriber", "--frame-id", FRAME),
+            *compressed,
+        ],
+        output="screen",
+    )
+    if value("rviz").lower() not in ("true", "1"):
+        return [player]
+    results = f"{top}/{value('name')}"
+    view = Node(
+        package="rviz2",
+        executable="rviz2",
+        arguments=["-d", str(SHARE / "config" / "romp.rviz")],
+        remappings=[
+            ("/image", image if image.startswith("/") else f"{top}/{image}"),
+            *((f"/romp/{name}", f"{results}/{name}") for name in ("markers", "overlay")),
+        ],
+    )
+    return [player, view]

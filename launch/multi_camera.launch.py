@@ -2,7 +2,8 @@
 
 ros2 launch ros2_romp multi_camera.launch.py cameras:=front,rear
 
-Camera NAME is heard on NAME/image and NAME/camera_info. Further arguments go to romp.launch.py.
+Camera NAME is heard on NAME/image and NAME/camera_info, with image:=image_raw on NAME/image_raw.
+Further arguments go to romp.launch.py.
 """
 
 from pathlib import Path

@@ -16,6 +16,7 @@ PARAMETERS = {
     "body_model": (str, "body: 'open', or the path of an SMPL file"),
     "device": (str, "cpu, cuda, ...; auto takes a GPU where there is one"),
     "runtime": (str, "what runs the network; auto takes the fastest that is exact enough"),
+    "input_size": (int, "side in pixels of the network's input; 0: that of the weights"),
     "precision": (str, "of the network; auto takes the fastest that is exact enough"),
     "cameras": (list, "names of cameras, separated by commas, each the prefix of its topics"),
     "image_transport": (str, "raw or compressed"),
@@ -23,6 +24,7 @@ PARAMETERS = {
     "max_people": (int, "at most so many people per image"),
     "horizontal_fov_deg": (float, "field of view in degrees, used until camera_info comes"),
     "rectified": (bool, "whether images are rectified: camera_info's P counts, else K and D"),
+    "max_depth_delay": (float, "seconds that an image and its depth may lie apart"),
     "tracking": (bool, "whether people get ids that last"),
     "smoothing": (float, "how much jitter is taken out of motion, 0 (none) to 1"),
     "max_image_age": (float, "images older than so many seconds are left out; 0: none"),
@@ -35,10 +37,12 @@ PARAMETERS = {
 }
 """Type and meaning; given on the command line, they win over the parameter file."""
 
+BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+
 OTHERS = {
     "namespace": ("", "namespace of the node and its topics"),
     "name": ("romp", "name of the node"),
-    "image": ("image", "image topic"),
+    "image": ("image", "image topic; with cameras below each of their names"),
     "camera_info": ("", "its camera_info; by default the one beside the image"),
     "depth": ("", "depth registered to the image; by default `depth` beside the image"),
     "params_file": (
@@ -68,10 +72,6 @@ def start_node(context):
     given = {
         name: convert(values[name], kind) for name, (kind, _) in PARAMETERS.items() if values[name]
     }
-    image = values["image"]
-    beside = image[: image.rfind("/") + 1]
-    camera_info = values["camera_info"] or f"{beside}camera_info"
-    depth = values["depth"] or f"{beside}depth"
     return [
         LifecycleNode(
             package="ros2_romp",
@@ -79,10 +79,22 @@ def start_node(context):
             name=values["name"],
             namespace=values["namespace"],
             parameters=[values["params_file"], given],
-            remappings=[("image", image), ("camera_info", camera_info), ("depth", depth)],
+            remappings=topics(given.get("cameras", [""]), values),
             arguments=["--ros-args", "--log-level", values["log_level"]],
             output="screen",
         )
+    ]
+
+
+def topics(cameras, values):
+    """Where each camera's topics are; the node itself finds those beside the image."""
+    given = {name: values[name] for name in ("image", "camera_info", "depth") if values[name]}
+    if cameras == [""]:
+        return list(given.items())
+    return [
+        (f"{camera}/{name}", f"{camera}/{topic.lstrip('/')}")
+        for camera in cameras
+        for name, topic in given.items()
     ]
 
 
@@ -91,5 +103,7 @@ def convert(text, kind):
     if kind is list:
         return [part.strip() for part in text.split(",")]
     if kind is bool:
-        return {"true": True, "false": False}[text.lower()]
+        if text.lower() not in BOOLEANS:
+            raise ValueError(f"{text!r} is neither true nor false")
+        return BOOLEANS[text.lower()]
     return kind(text)

@@ -27,6 +27,7 @@ from ros2_romp.msg import SmplPersonArray
 from ros2_romp.parameters import Settings
 from ros2_romp.refinement import Moment, Refiner
 from ros2_romp.statistics import Statistics
+from ros2_romp.topics import topic_beside
 
 NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 """Best effort hears reliable and best-effort publishers; nothing queues behind a slow network."""
@@ -35,6 +36,9 @@ DEPTHS = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 """None is skipped: which one belongs to an image is only known later."""
 
 RESULTS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+
+UNPLACED_LIMIT = 10
+"""Images in a row without calibration after which the log says so: camera_info may come late."""
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 """The last message also reaches whoever subscribes later."""
@@ -102,10 +106,13 @@ class Camera:
         # As image_transport does it: remapping `image` also moves its compressed form.
         topic = node.resolve_topic_name(f"{self._prefix}image")
         self.image_topic = topic + "/compressed" * self._compressed
+        self._info_topic = topic_beside(node, f"{self._prefix}camera_info", topic)
+        self._depth_topic = topic_beside(node, f"{self._prefix}depth", topic)
         self._body = body
         self._depth = DepthBuffer()
         self._refiner = Refiner(body, ids)
         self._info: CameraInfo | None = None
+        self._unplaced = 0
         self._marker_writer = MarkerWriter(name or "people", body.faces, body.mesh.count)
         self._people = self._create_publisher(SmplPersonArray, "people", RESULTS)
         self._markers = self._create_publisher(MarkerArray, "markers", RESULTS)
@@ -122,12 +129,13 @@ class Camera:
                 never unpacked, and a damaged one raises nothing in the executor.
         """
         self.statistics = Statistics()
+        self._unplaced = 0
         image_type = CompressedImage if self._compressed else Image
         self._subscriptions = [
             self._create_subscription(image_type, self.image_topic, on_image, raw=True),
-            self._create_subscription(CameraInfo, f"{self._prefix}camera_info", self._on_info),
+            self._create_subscription(CameraInfo, self._info_topic, self._on_info),
             self._create_subscription(
-                Image, f"{self._prefix}depth", self._on_depth, raw=True, qos=DEPTHS
+                Image, self._depth_topic, self._on_depth, raw=True, qos=DEPTHS
             ),
         ]
 
@@ -164,6 +172,7 @@ class Camera:
                 f"{self.image_topic}: {error}", throttle_duration_sec=1.0
             )
             return None
+        self._depth.await_moment(stamp)
         return Frame(stamp, pixels, self._calibration(*pixels.shape[:2], settings))
 
     @property
@@ -291,6 +300,12 @@ class Camera:
             horizontal_fov_deg=settings.horizontal_fov_deg,
         )
         self.statistics.calibration_problem(calibration.problem)
+        self._unplaced = self._unplaced + 1 if calibration.problem else 0
+        if self._unplaced == UNPLACED_LIMIT:
+            self._node.get_logger().warning(
+                f"{self.image_topic}: {calibration.problem} (camera_info is expected on "
+                f"{self._info_topic})"
+            )
         return calibration
 
     def _age(self, stamp: Stamp) -> float:

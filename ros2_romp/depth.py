@@ -1,7 +1,6 @@
 """Depth images: kept until the colour image of the same moment needs one. Needs no ROS."""
 
 import threading
-from collections import deque
 
 import numpy as np
 
@@ -11,17 +10,21 @@ from ros2_romp.image_decoding import MAX_PIXELS, RawFields, ReceivedImage, image
 from ros2_romp.markers import Stamp
 
 KEPT = 15
-"""Depth images that wait: half a second of a fast camera, in which a slow network answers."""
+"""Depth images that wait, half a second of a fast camera: colour may come later than its depth."""
 
 _METRES_PER_UNIT = {"16UC1": 1e-3, "mono16": 1e-3, "32FC1": 1.0}  # REP 118
 
 
 class DepthBuffer:
-    """The last depth images of one camera, still serialised; any thread may call it."""
+    """The last depth images of one camera, still serialised; any thread may call it.
+
+    That of the moment awaited is kept however many come while the network works.
+    """
 
     def __init__(self):
         self._lock = threading.Lock()
-        self._images: deque[ReceivedImage] = deque(maxlen=KEPT)
+        self._images: list[ReceivedImage] = []
+        self._awaited: Stamp | None = None
 
     def __bool__(self) -> bool:
         return bool(self._images)
@@ -35,6 +38,16 @@ class DepthBuffer:
         image = read_image(message, compressed=False)
         with self._lock:
             self._images.append(image)
+            if len(self._images) > KEPT:
+                del self._images[1 if self._is_awaited(self._images[0]) else 0]
+
+    def await_moment(self, stamp: Stamp) -> None:
+        """Keep the depth image of this moment until another one is awaited."""
+        with self._lock:
+            self._awaited = stamp
+
+    def _is_awaited(self, image: ReceivedImage) -> bool:
+        return self._awaited is not None and image is _nearest(self._images, self._awaited)
 
     def at(self, stamp: Stamp, tolerance: float) -> DepthImage:
         """Depth of the moment of a colour image.
@@ -51,7 +64,7 @@ class DepthBuffer:
             images = list(self._images)
         if not images:
             raise ImageError("no depth image has come")
-        nearest = min(images, key=lambda image: abs(_seconds_between(image, stamp)))
+        nearest = _nearest(images, stamp)
         late = _seconds_between(nearest, stamp)
         if abs(late) > tolerance:
             raise ImageError(
@@ -86,6 +99,10 @@ def to_metres(fields: RawFields) -> np.ndarray:
     rows = image_rows(fields, np.dtype(kind).itemsize)
     values = rows.view((">" if fields.is_bigendian else "<") + kind)
     return values.astype(np.float32) * np.float32(unit)
+
+
+def _nearest(images: list[ReceivedImage], stamp: Stamp) -> ReceivedImage:
+    return min(images, key=lambda image: abs(_seconds_between(image, stamp)))
 
 
 def _seconds_between(image: ReceivedImage, stamp: Stamp) -> float:

@@ -1,10 +1,12 @@
 """Tracked people as ROS4HRI (REP 155) has them, for libhri and what builds on it."""
 
 import array
+import threading
 import time
 from typing import NamedTuple
 
 import numpy as np
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from sensor_msgs.msg import JointState
@@ -15,7 +17,10 @@ from ros2_romp.human_joints import HUMAN_JOINTS, body_id, human_joint_angles
 
 BODIES = "/humans/bodies"
 KEPT_S = 5.0
-"""Seconds that the topics of somebody stay who is not seen."""
+"""Seconds that the topics of somebody stay who is not seen, and in the list who was in the last
+image of a camera that sends no more."""
+
+_TIDY_PERIOD = 1.0
 
 SKELETON_JOINTS = (
     "nose", "neck_lsp",
@@ -32,12 +37,20 @@ class _BodyTopics(NamedTuple):
     joints: Publisher
 
 
+class _InView(NamedTuple):
+    """Bodies in a camera's last image, and when that came."""
+
+    numbers: list[int]
+    seen: float
+
+
 class Humans:
     """Publishes `tracked`, and `roi`, `skeleton2d` and `joint_states` of each body.
 
     One for all cameras: REP 155 knows one list of bodies. Topics of a body are made and taken
     away by the executor, so that no thread changes what it waits for; the first images of
-    somebody new may therefore only be in the list.
+    somebody new may therefore only be in the list. Who was in the last image of a camera that has
+    fallen silent is gone after a while.
 
     Args:
         node: that publishes. The package hri_msgs must be installed.
@@ -61,8 +74,13 @@ class Humans:
         ]
         self._tracked = node.create_publisher(IdsList, f"{BODIES}/tracked", 1)
         self._topics: dict[int, _BodyTopics] = {}
+        self._lock = threading.Lock()  # of all below; images come by another thread
         self._seen: dict[int, float] = {}
-        self._of_camera: dict[str, list[int]] = {}
+        self._of_camera: dict[str, _InView] = {}
+        self._listed: list[int] = []
+        # Not the node's clock: a simulation may stand still.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timer = node.create_timer(_TIDY_PERIOD, self._tidy, clock=steady)
 
     def publish(self, camera: str, people: People, header: Header, size: tuple[int, int]) -> None:
         """Publish everybody in an image who has an id.
@@ -74,10 +92,11 @@ class Humans:
             size: its height and width, pixels.
         """
         people = people[people.track_ids > 0]
-        self._of_camera[camera] = people.track_ids.tolist()
-        tracked = sorted(set().union(*self._of_camera.values()))
-        self._tracked.publish(self._ids(header=header, ids=[body_id(number) for number in tracked]))
-        self._seen |= dict.fromkeys(tracked, time.monotonic())
+        numbers, now = people.track_ids.tolist(), time.monotonic()
+        with self._lock:
+            self._of_camera[camera] = _InView(numbers, now)
+            self._seen |= dict.fromkeys(numbers, now)
+            self._list_bodies(header)
         angles = human_joint_angles(people.pose)
         for index, number in enumerate(people.track_ids.tolist()):
             topics = self._topics.get(number)
@@ -88,19 +107,45 @@ class Humans:
         self._node.executor.create_task(self._match_topics)
 
     def destroy(self) -> None:
-        """Take all topics away."""
+        """Tell that nobody is tracked, and take all topics away."""
+        self._node.destroy_timer(self._timer)
+        with self._lock:
+            self._of_camera, self._seen = {}, {}
+            if self._listed:
+                self._list_bodies(self._now())
         self._node.destroy_publisher(self._tracked)
-        self._seen = {}
         self._match_topics()
+
+    def _tidy(self) -> None:
+        """Forget who was last seen by cameras that have fallen silent."""
+        oldest = time.monotonic() - KEPT_S
+        with self._lock:
+            for camera in [name for name, view in self._of_camera.items() if view.seen < oldest]:
+                del self._of_camera[camera]
+            if self._in_view() != self._listed:
+                self._list_bodies(self._now())
+        self._match_topics()
+
+    def _list_bodies(self, header: Header) -> None:
+        self._listed = self._in_view()
+        ids = [body_id(number) for number in self._listed]
+        self._tracked.publish(self._ids(header=header, ids=ids))
+
+    def _in_view(self) -> list[int]:
+        return sorted({number for view in self._of_camera.values() for number in view.numbers})
+
+    def _now(self) -> Header:
+        return Header(stamp=self._node.get_clock().now().to_msg())
 
     def _match_topics(self) -> None:
         """Make topics for who is new, and take those of who is gone away."""
         oldest = time.monotonic() - KEPT_S
-        present = {number for number, seen in list(self._seen.items()) if seen >= oldest}
+        with self._lock:
+            self._seen = {number: seen for number, seen in self._seen.items() if seen >= oldest}
+            present = set(self._seen)
         for number in present - self._topics.keys():
             self._topics[number] = self._advertise(number)
         for number in self._topics.keys() - present:
-            self._seen.pop(number, None)
             for publisher in self._topics.pop(number):
                 self._node.destroy_publisher(publisher)
 

@@ -29,6 +29,7 @@ from ros2_romp.images import to_image, to_jpeg
 from ros2_romp.middleware import make_room_for_images
 from ros2_romp.progress import progress
 from ros2_romp.sources import DEFAULT_RATE, Frame, RecordedImage, Source, open_source, timed_frames
+from ros2_romp.topics import topic_beside
 
 DEFAULT_FRAME_ID = "camera"
 
@@ -88,9 +89,12 @@ class ImagePlayer(Node):
         self.calibration = read_calibration(options.camera_info) if options.camera_info else None
         self.image_type = CompressedImage if options.compressed else Image
         # As image_transport does it: remapping `image` also moves its compressed form.
-        topic = self.resolve_topic_name("image") + "/compressed" * options.compressed
-        self.image_publisher = self._create_publisher(self.image_type, topic)
-        self.info_publisher = self._create_publisher(CameraInfo, "camera_info")
+        image_topic = self.resolve_topic_name("image")
+        self.image_publisher = self._create_publisher(
+            self.image_type, image_topic + "/compressed" * options.compressed
+        )
+        info_topic = topic_beside(self, "camera_info", image_topic)
+        self.info_publisher = self._create_publisher(CameraInfo, info_topic)
         self.recorded_size: tuple[int, int] | None = None
         self.sent = 0
         self.unconfirmed_bytes = 0

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
+from romp_core.network.romp import SIZE_MULTIPLE
 from romp_core.runtime import PRECISIONS, RUNTIMES
 
 TRANSPORTS = ("raw", "compressed")
@@ -155,6 +156,11 @@ def refusal(name: str, value: Any) -> str | None:
         return f"{name} is {value}; expected {rule.low:g} to {rule.high:g}"
     if rule.requires and value and find_spec(rule.requires) is None:
         return f"{name} needs the package {rule.requires}, which is not installed"
+    if name == "input_size" and value % SIZE_MULTIPLE:
+        return (
+            f"input_size is {value}; expected a multiple of {SIZE_MULTIPLE}, or 0 for that of the "
+            "weights"
+        )
     if name == "cameras":
         return _cameras_refusal(value)
     if isinstance(FIELDS[name].default, str) and not value:

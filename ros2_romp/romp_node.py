@@ -105,23 +105,36 @@ class RompNode(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Listen to the cameras."""
+        try:
+            self._listen()
+        except Exception as error:  # for one, a QoS override that does not exist: the node lives
+            self._fall_silent()
+            self._failure = f"the cameras cannot be listened to: {error}"
+            self.get_logger().error(self._failure)
+            return TransitionCallbackReturn.FAILURE
+        self._failure = ""
+        topics = ", ".join(camera.image_topic for camera in self._cameras.values())
+        self.get_logger().info(f"listening to {topics} on {self._predictor.romp.device}")
+        return TransitionCallbackReturn.SUCCESS
+
+    def _listen(self) -> None:
         self._pipeline.start()
         self._worker = Worker(self._pipeline.process)
         self._worker.start()
         for camera in self._cameras.values():
             camera.start(lambda message, camera=camera: self._on_image(camera, message))
-        topics = ", ".join(camera.image_topic for camera in self._cameras.values())
-        self.get_logger().info(f"listening to {topics} on {self._predictor.romp.device}")
-        return TransitionCallbackReturn.SUCCESS
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Listen no more; the result under way is still published."""
+        self._fall_silent()
+        return TransitionCallbackReturn.SUCCESS
+
+    def _fall_silent(self) -> None:
         self._worker.stop()
         self._worker = None
         self._pipeline.stop()
         for camera in self._cameras.values():
             camera.stop()
-        return TransitionCallbackReturn.SUCCESS
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free the model and take the topics away."""

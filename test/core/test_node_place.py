@@ -161,6 +161,18 @@ def test_only_the_last_depth_images_are_kept():
         buffer.at(stamp(0.0), 0.0)
 
 
+def test_depth_of_the_moment_awaited_outlives_what_comes_later():
+    buffer = buffer_of(*(depth_message(float(n), value=1000 + n) for n in range(KEPT)))
+    buffer.await_moment(stamp(3.0))
+    for number in range(KEPT, 3 * KEPT):
+        buffer.put(depth_message(float(number), value=1000 + number))
+    for number in (3, 2 * KEPT + 1, 3 * KEPT - 1):
+        metres = buffer.at(stamp(float(number)), 0.0).metres
+        np.testing.assert_allclose(metres, 1 + number / 1000)
+    with pytest.raises(ImageError, match="1.000 s older"):  # the one awaited
+        buffer.at(stamp(4.0), 0.0)
+
+
 def test_bytes_that_are_no_depth_message_are_refused():
     with pytest.raises(ImageError, match="not an image message"):
         DepthBuffer().put(depth_message(1.0)[:30])

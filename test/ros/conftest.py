@@ -110,7 +110,10 @@ def with_packages(pytestconfig) -> dict[str, str]:
     """Variables of processes that can import tf2_msgs and hri_msgs; built where missing."""
     found = environment_with_packages(pytestconfig.cache.mkdir("interface_packages"))
     names = ("AMENT_PREFIX_PATH", "LD_LIBRARY_PATH", "PYTHONPATH")
-    return {name: found[name] for name in names if name in found}
+    packages = {name: found[name] for name in names if name in found}
+    # As `ros_environment` has it: the source tree comes first.
+    paths = [str(REPOSITORY), *packages.get("PYTHONPATH", "").split(os.pathsep)]
+    return packages | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 @pytest.fixture(scope="session")

@@ -46,6 +46,17 @@ OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.E
         ({"failure": "out of memory"}, ERROR, "model failed: out of memory"),
         ({"failure": "out of memory", "calibration_problem": "no K"}, ERROR, "out of memory"),
         ({"refused": 7, "last_refusal": "damaged"}, OK, "3 people"),
+        (
+            {"output_rate": 0.0, "dropped": 0, "refused": 90, "last_refusal": "damaged"},
+            WARN,
+            "images cannot be used, the last one because damaged: 0.0 of 10.0 images/s",
+        ),
+        (
+            {"output_rate": 0.0, "dropped": 1, "stale": 90},
+            WARN,
+            "images are older than max_image_age: 0.0 of 10.0 images/s",
+        ),
+        ({"output_rate": 0.0, "dropped": 0}, OK, "3 people"),
     ],
 )
 def test_worst_news_decide(changes, level, text):

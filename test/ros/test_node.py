@@ -13,6 +13,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 import romp_core
 from romp_core.geometry.cameras import intrinsics_from_fov
+from ros2_romp.camera import UNPLACED_LIMIT
 from ros2_romp.camera_info import pinhole
 from ros2_romp.image_decoding import to_bgr
 from ros2_romp.images import to_jpeg
@@ -144,6 +145,15 @@ def test_camera_info_places_people_and_others_do_not(start_node, drive):
     depth = np.array([person.translation[2] for person in with_default.people])
     far = np.array([person.translation[2] for person in calibrated.people])
     assert (far > 1.5 * depth).all()
+
+
+def test_log_tells_once_that_there_is_no_camera_info(start_node, drive):
+    process = start_node()
+    driver = drive()
+    for _ in range(UNPLACED_LIMIT + 2):
+        driver.ask()
+    process.terminate()
+    assert finish(process).count("is expected on /camera_info") == 1
 
 
 def test_lens_and_rectification_are_those_of_camera_info(start_node, drive):
@@ -347,13 +357,14 @@ def test_wrong_values_are_refused_with_a_reason(start_node, drive):
 
 
 def test_wrong_values_at_the_start_give_way_to_the_default(start_node, drive):
-    process = start_node(center_threshold=7.0, max_people="many", runtime="abacus")
+    process = start_node(center_threshold=7.0, max_people="many", runtime="abacus", input_size=100)
     driver = drive()
     assert driver.ask().people
-    for name in ("center_threshold", "max_people", "runtime"):
+    for name in ("center_threshold", "max_people", "runtime", "input_size"):
         assert driver.get_parameter(name) == FIELDS[name].default
     process.terminate()
     output = finish(process)
     for name in ("center_threshold", "max_people", "runtime is 'abacus'"):
         assert name in output
-    assert output.count("starts with the default") == 3
+    assert "input_size is 100; expected a multiple of 64" in output
+    assert output.count("starts with the default") == 4

@@ -42,7 +42,6 @@ def test_impossible_transition_does_not_end_the_node(start_node, drive):
         ({"model": "absent.pkl"}, "absent.pkl does not exist"),
         ({"body_model": "absent.npz"}, "absent.npz does not exist"),
         ({"device": "toaster"}, "'toaster' cannot be used"),
-        ({"input_size": 100}, "input_size is 100; expected a multiple of 64"),
     ],
 )
 def test_model_that_cannot_be_loaded_is_an_error_and_can_be_mended(
@@ -54,15 +53,25 @@ def test_model_that_cannot_be_loaded_is_an_error_and_can_be_mended(
         "model", lambda s, _: s.level == DiagnosticStatus.ERROR and reason in s.message
     )
     assert driver.state == "unconfigured"
-    good = {"model": str(weights), "body_model": "open", "device": "cpu", "input_size": 64}
+    good = {"model": str(weights), "body_model": "open", "device": "cpu"}
     for name in parameters:
         assert driver.set_parameter(name, good[name]).successful
     assert driver.change_state("configure")
     assert driver.change_state("activate")
     assert driver.ask().people
     values = driver.wait_for_status("model", lambda s, _: s.level == DiagnosticStatus.OK)
-    side = 64 if "input_size" in parameters else 128
-    assert f"{side}x{side} pixels" in values["network"]
+    assert "128x128 pixels" in values["network"]
+
+
+def test_cameras_that_cannot_be_listened_to_are_an_error(start_node, drive):
+    start_node(**{"qos_overrides./image.subscription.reliability": "besteffort"})
+    driver = drive()
+    driver.wait_for_status(
+        "model",
+        lambda s, _: s.level == DiagnosticStatus.ERROR and "cannot be listened to" in s.message,
+    )
+    assert driver.state == "inactive"
+    assert driver.change_state("cleanup")
 
 
 @pytest.mark.parametrize("numbers", [[signal.SIGINT] * 2, [signal.SIGTERM, signal.SIGINT]])

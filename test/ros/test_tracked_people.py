@@ -184,6 +184,8 @@ def test_tf_and_ros4hri_go_to_another_process(
         assert states["name"] == [f"{joint}_{body}" for joint in HUMAN_JOINTS]
         angles = human_joint_angles(np.array(person.pose)[None])[0]
         np.testing.assert_allclose(states["position"], angles, atol=1e-4)
+    # The camera falls silent: nobody is tracked any more.
+    driver.spin_until(lambda: heard.last({"/humans/bodies/tracked"}) and not listed(heard))
 
 
 def stamp_of(message: dict) -> int:
@@ -217,3 +219,8 @@ class Heard:
         if line:  # it is being written
             self._file.seek(self._file.tell() - len(line))
         return self._messages if topics <= self._messages.keys() else None
+
+
+def listed(heard: Heard) -> list[str]:
+    """Bodies in the last list."""
+    return heard.last({"/humans/bodies/tracked"})["/humans/bodies/tracked"]["ids"]
