@@ -144,6 +144,41 @@ def test_two_processes_train_one_network_on_unlike_samples(launch, changes, froz
     assert not any(name.startswith(frozen) for name in changed)
 
 
+@pytest.mark.parametrize(
+    ("changes", "frozen"),
+    [
+        (["schedule.frozen=[backbone, final_layers.2]"], ("backbone.", "final_layers.2.")),
+        (["schedule.backbone_rate=0"], ("backbone.conv1.", "backbone.layer4.")),
+        (["task=pretraining"], ("final_layers.",)),
+        (LIFTING, ("backbone.", "final_layers.", "refinement.")),
+    ],
+    ids=["frozen", "backbone_rate", "pretraining", "lifting"],
+)
+def test_layers_are_frozen_before_processes_agree_on_what_learns(changes, frozen):
+    """Lightning wraps the module after `setup`, before `configure_optimizers`."""
+    from romp_core.body.model import BodyModel
+    from romp_core.training.config import read_config
+    from romp_core.training.lifting import LiftingTraining
+    from romp_core.training.module import RompTraining
+    from romp_core.training.pretraining import Pretraining
+    from romp_core.training.run import make_network
+
+    config = read_config(TINY, list(changes))
+    network, body = make_network(config), BodyModel.load("open")
+    if config.task == "pretraining":
+        module = Pretraining(network, config)
+    elif config.task == "lifting":
+        module = LiftingTraining(network, body, config)
+    else:
+        module = RompTraining(network, body, config)
+    module.setup("fit")
+    learning = {name for name, value in network.named_parameters() if value.requires_grad}
+    assert learning
+    assert not any(name.startswith(frozen) for name in learning)
+    module.configure_optimizers()
+    assert learning == {name for name, value in network.named_parameters() if value.requires_grad}
+
+
 def test_a_loss_that_is_not_finite_in_one_process_stops_all_of_them(tmp_path):
     told, printed = train(on_one_machine, tmp_path, broken="1")
     assert [each["code"] for each in told] == [2, 2]
