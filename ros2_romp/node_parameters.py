@@ -39,8 +39,12 @@ class NodeParameters:
 
     def _declare(self, name: str) -> Any:
         default = FIELDS[name].default
+        whole = self._whole_number(name)
+        start, given = (default, False) if whole is None else (whole, True)
         try:
-            value = self._node.declare_parameter(name, default, _descriptor(name)).value
+            value = self._node.declare_parameter(
+                name, start, _descriptor(name), ignore_override=given
+            ).value
             reason = refusal(name, value)
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
             self._node.declare_parameter(name, default, _descriptor(name), ignore_override=True)
@@ -50,6 +54,16 @@ class NodeParameters:
         self._node.get_logger().error(f"{reason}; the node starts with the default {default!r}")
         self._node.set_parameters([Parameter(name, value=default)])
         return default
+
+    def _whole_number(self, name: str) -> float | None:
+        """The number that a parameter is given at the start as 70 in place of 70.0, if it is."""
+        default = FIELDS[name].default
+        if not isinstance(default, float):
+            return None
+        of_any_type = ParameterDescriptor(dynamic_typing=True)
+        value = self._node.declare_parameter(name, default, of_any_type).value
+        self._node.undeclare_parameter(name)
+        return float(value) if type(value) is int else None
 
     def _check(self, parameters: Sequence[Parameter]) -> SetParametersResult:
         for parameter in parameters:

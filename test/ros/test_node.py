@@ -356,6 +356,15 @@ def test_wrong_values_are_refused_with_a_reason(start_node, drive):
     assert driver.ask().people
 
 
+def test_whole_numbers_will_do_at_the_start(start_node, drive):
+    process = start_node(horizontal_fov_deg=70, marker_alpha=7)
+    driver = drive()
+    assert driver.get_parameter("horizontal_fov_deg") == 70.0
+    assert driver.get_parameter("marker_alpha") == 1.0
+    process.terminate()
+    assert finish(process).count("starts with the default") == 1
+
+
 def test_wrong_values_at_the_start_give_way_to_the_default(start_node, drive):
     process = start_node(center_threshold=7.0, max_people="many", runtime="abacus", input_size=100)
     driver = drive()
