@@ -66,7 +66,11 @@ class Pretraining(FiniteLossModule):
             cells.transpose(1, 2), radii.transpose(1, 2), labeled.transpose(1, 2), (size, size)
         )
         pull, push = associative_embedding(maps["tags"], cells, labeled)
-        return {"heatmaps": (maps["heatmaps"] - target).square().mean(), "pull": pull, "push": push}
+        # What a data set never labels, and who is in an ignored box, may be anywhere.
+        judged = batch.annotated[:, JOINTS, None, None] & batch.judged(size)[:, None]
+        missed = (maps["heatmaps"] - target).square() * judged
+        heatmaps = missed.sum() / judged.sum().clamp(min=1)
+        return {"heatmaps": heatmaps, "pull": pull, "push": push}
 
     def configure_optimizers(self) -> dict:
         """The schedule's optimizer, over the backbone and the pretraining heads."""

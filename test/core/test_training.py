@@ -268,7 +268,7 @@ def test_pretraining_gives_weights_to_start_from(tmp_path):
 def test_pretraining_uses_every_annotation_there_is(tmp_path):
     from romp_core.data.augmentation import NO_AUGMENTATION, augment
     from romp_core.training.batch import collate
-    from romp_core.training.pretraining import Pretraining
+    from romp_core.training.pretraining import JOINTS, Pretraining
     from romp_core.training.run import make_network, make_source
 
     config = tiny(tmp_path, "data.0.options.dense=true")
@@ -282,6 +282,12 @@ def test_pretraining_uses_every_annotation_there_is(tmp_path):
     assert all(head.weight.grad.abs().sum() > 0 for head in module.heads.values())
     batch.has_dense[:] = False
     assert set(module.losses(batch)) == {"heatmaps", "pull", "push"}
+    batch.annotated[:, JOINTS[0]] = False  # a data set without noses
+    module.zero_grad()
+    module.losses(batch)["heatmaps"].backward()
+    slopes = module.heads["heatmaps"].weight.grad.abs().sum((1, 2, 3))
+    assert slopes[0] == 0
+    assert (slopes[1:] > 0).all()
 
 
 GRADIENTS = """
