@@ -46,16 +46,9 @@ def judge_camera(report: Report, topic: str) -> Judgement:
         return DiagnosticStatus.WARN, report.calibration_problem
     if report.answered and report.depth_problem:
         return DiagnosticStatus.WARN, f"depth is not used: {report.depth_problem}"
-    if report.output_rate < SLOW_SHARE * report.input_rate:
+    if report.output_rate < SLOW_SHARE * report.input_rate and report.last_loss:
         rates = f"{report.output_rate:.1f} of {report.input_rate:.1f} images/s are processed"
-        losses = {
-            "slow": report.dropped,
-            "images are older than max_image_age": report.stale,
-            f"images cannot be used, the last one because {report.last_refusal}": report.refused,
-        }
-        reason = max(losses, key=losses.get)
-        if losses[reason]:
-            return DiagnosticStatus.WARN, f"{reason}: {rates}"
+        return DiagnosticStatus.WARN, f"{report.last_loss}: {rates}"
     return DiagnosticStatus.OK, f"{report.people} people, {report.output_rate:.1f} images/s"
 
 

@@ -17,8 +17,8 @@ from ros2_romp.human_joints import HUMAN_JOINTS, body_id, human_joint_angles
 
 BODIES = "/humans/bodies"
 KEPT_S = 5.0
-"""Seconds that the topics of somebody stay who is not seen, and in the list who was in the last
-image of a camera that sends no more."""
+"""Seconds that the topics of somebody stay who is not seen, and that those in the last image of a
+camera stay in the list when it sends no more."""
 
 _TIDY_PERIOD = 1.0
 
@@ -74,7 +74,7 @@ class Humans:
         ]
         self._tracked = node.create_publisher(IdsList, f"{BODIES}/tracked", 1)
         self._topics: dict[int, _BodyTopics] = {}
-        self._lock = threading.Lock()  # of all below; images come by another thread
+        self._lock = threading.Lock()  # of the next three; images come by another thread
         self._seen: dict[int, float] = {}
         self._of_camera: dict[str, _InView] = {}
         self._listed: list[int] = []

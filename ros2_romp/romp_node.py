@@ -130,8 +130,9 @@ class RompNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def _fall_silent(self) -> None:
-        self._worker.stop()
-        self._worker = None
+        if self._worker is not None:
+            self._worker.stop()
+            self._worker = None
         self._pipeline.stop()
         for camera in self._cameras.values():
             camera.stop()

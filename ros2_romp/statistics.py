@@ -19,6 +19,7 @@ _COUNTS = ("received", "answered", "dropped", "stale", "refused", "failed")
 _STAMP_COUNTS = ("clock_resets", "repeated_stamps")
 _TEXTS = (
     "last_refusal",
+    "last_loss",
     "failure",
     "calibration_problem",
     "depth_problem",
@@ -57,6 +58,8 @@ class Report:
         clock_resets: how often stamps went backwards, and everybody got a new id.
         repeated_stamps: images with the stamp of the one before.
         last_refusal: why the last image was refused; empty: none was.
+        last_loss: why the last image without a result got none, unless the model failed on it;
+            empty: none was lost.
         input_rate, output_rate: images and results per second over the last few seconds.
         latency: seconds from the image's stamp to the result.
         network: seconds in the network.
@@ -79,6 +82,7 @@ class Report:
     clock_resets: int
     repeated_stamps: int
     last_refusal: str
+    last_loss: str
     input_rate: float
     output_rate: float
     latency: Latency
@@ -123,17 +127,16 @@ class Statistics:
 
     def dropped(self) -> None:
         """An image was replaced by a newer one."""
-        self._count("dropped")
+        self._lost("dropped", "slow")
 
     def stale(self) -> None:
         """An image was too old."""
-        self._count("stale")
+        self._lost("stale", "images are older than max_image_age")
 
     def refused(self, reason: str) -> None:
         """An image could not be used."""
-        with self._lock:
-            self._counts["refused"] += 1
-            self._texts["last_refusal"] = reason
+        self._lost("refused", f"images cannot be used: {reason}")
+        self._note("last_refusal", reason)
 
     def failed(self, reason: str) -> None:
         """The model failed on a good image."""
@@ -193,9 +196,10 @@ class Statistics:
         with self._lock:
             self._texts[name] = text
 
-    def _count(self, name: str) -> None:
+    def _lost(self, count: str, reason: str) -> None:
         with self._lock:
-            self._counts[name] += 1
+            self._counts[count] += 1
+            self._texts["last_loss"] = reason
 
     def _forget(self, times: deque[float]) -> None:
         oldest = self._clock() - RATE_WINDOW

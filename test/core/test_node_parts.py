@@ -159,6 +159,18 @@ def test_rates_count_the_last_seconds_only():
     assert report.received == 100
 
 
+def test_the_last_loss_is_told_whatever_was_lost_before():
+    statistics = Statistics()
+    assert statistics.report().last_loss == ""
+    for _ in range(9):
+        statistics.dropped()
+    assert statistics.report().last_loss == "slow"
+    statistics.refused("no such encoding")
+    assert statistics.report().last_loss == "images cannot be used: no such encoding"
+    statistics.stale()
+    assert statistics.report().last_loss == "images are older than max_image_age"
+
+
 def test_every_image_is_counted_once():
     statistics = Statistics()
     for _ in range(15):

@@ -18,6 +18,7 @@ GOOD = Report(
     clock_resets=0,
     repeated_stamps=0,
     last_refusal="",
+    last_loss="slow",
     input_rate=10.0,
     output_rate=9.5,
     latency=Latency(0.1, 0.2),
@@ -47,16 +48,11 @@ OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.E
         ({"failure": "out of memory", "calibration_problem": "no K"}, ERROR, "out of memory"),
         ({"refused": 7, "last_refusal": "damaged"}, OK, "3 people"),
         (
-            {"output_rate": 0.0, "dropped": 0, "refused": 90, "last_refusal": "damaged"},
+            {"output_rate": 0.0, "refused": 90, "last_loss": "images cannot be used: damaged"},
             WARN,
-            "images cannot be used, the last one because damaged: 0.0 of 10.0 images/s",
+            "images cannot be used: damaged: 0.0 of 10.0 images/s",
         ),
-        (
-            {"output_rate": 0.0, "dropped": 1, "stale": 90},
-            WARN,
-            "images are older than max_image_age: 0.0 of 10.0 images/s",
-        ),
-        ({"output_rate": 0.0, "dropped": 0}, OK, "3 people"),
+        ({"output_rate": 0.0, "dropped": 0, "last_loss": ""}, OK, "3 people"),
     ],
 )
 def test_worst_news_decide(changes, level, text):
