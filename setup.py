@@ -62,7 +62,7 @@ def run_cmake(build: Path, prefix: Path) -> None:
         f"-DCMAKE_PREFIX_PATH={underlay}",
         f"-DPython3_EXECUTABLE={sys.executable}",
         f"-DPYTHON_INSTALL_DIR={PYTHON_FOLDER}",
-        "-DINSTALL_LAUNCHERS=OFF",
+        "-DCONSOLE_SCRIPTS=ON",
     ]
     environment = build_environment(prefixes)
     for arguments in (configure, ["--build", build], ["--install", build]):

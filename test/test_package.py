@@ -71,7 +71,7 @@ def test_share_holds_what_ros_tools_look_for():
 
 def test_both_build_systems_install_the_same_executables(package):
     cmake = (REPOSITORY / "CMakeLists.txt").read_text()
-    launchers = dict(re.findall(r"^\s+install_launcher\((\S+) (\S+)\)", cmake, re.MULTILINE))
+    launchers = dict(re.findall(r"^install_launcher\((\S+) (\S+)\)", cmake, re.MULTILINE))
     scripts = {entry.name: entry.value for entry in package.entry_points}
     assert scripts == {name: f"{module}:main" for name, module in launchers.items()}
 
@@ -80,6 +80,21 @@ def test_both_build_systems_install_the_same_executables(package):
 def test_console_script_prints_its_help(name, tmp_path):
     script = Path(sysconfig.get_path("scripts"), name)
     result = run_python(str(script), "--help", folder=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("usage: ")
+
+
+@pytest.mark.parametrize("name", ["image_player", "romp-core"])
+def test_ros2_run_finds_the_executables(name, tmp_path):
+    # Where `ros2 run` and launch files look; not with the environment on PATH.
+    program = Path(sysconfig.get_path("data"), "lib/ros2_romp", name)
+    result = subprocess.run(
+        [program, "--help"],
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+    )
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("usage: ")
 
