@@ -9,7 +9,16 @@ import numpy as np
 
 from romp_core.errors import ConfigError
 from romp_core.geometry.cameras import intrinsics_from_fov
-from romp_core.geometry.lens import CameraModel
+from romp_core.geometry.lens import EQUIDISTANT, CameraModel
+
+
+class RegionFields(Protocol):
+    """The fields of sensor_msgs/RegionOfInterest that count; a size of 0: the whole sensor."""
+
+    x_offset: int
+    y_offset: int
+    height: int
+    width: int
 
 
 class CameraInfoFields(Protocol):
@@ -21,6 +30,9 @@ class CameraInfoFields(Protocol):
     d: Sequence[float]
     k: Sequence[float]
     p: Sequence[float]
+    binning_x: int
+    binning_y: int
+    roi: RegionFields
 
 
 class _Fields(NamedTuple):
@@ -32,6 +44,19 @@ class _Fields(NamedTuple):
     d: tuple[float, ...]
     k: tuple[float, ...]
     p: tuple[float, ...]
+    binning: tuple[int, int]  # x, y
+    roi: tuple[int, int, int, int]  # x, y, width, height
+
+    @classmethod
+    def of(cls, info: CameraInfoFields) -> "_Fields":
+        """Those of a message."""
+        roi = info.roi
+        return cls(
+            *(info.height, info.width, info.distortion_model),
+            *map(tuple, (info.d, info.k, info.p)),
+            binning=(info.binning_x, info.binning_y),
+            roi=(roi.x_offset, roi.y_offset, roi.width, roi.height),
+        )
 
 
 @dataclass(frozen=True)
@@ -67,9 +92,7 @@ def calibrate(
         horizontal_fov_deg: assumed where camera_info is missing, uncalibrated (K all zero, as
             ROS says it), for images of another size, or no camera's.
     """
-    fields = info and _Fields(
-        info.height, info.width, info.distortion_model, *map(tuple, (info.d, info.k, info.p))
-    )
+    fields = info and _Fields.of(info)
     return _calibrate(fields, height, width, rectified, horizontal_fov_deg)
 
 
@@ -80,14 +103,15 @@ def _calibrate(
     problem = _problem(info, height, width)
     if not problem:
         try:
-            matrix = np.reshape(info.p, (3, 4))[:, :3] if rectified else np.reshape(info.k, (3, 3))
+            matrix = _intrinsics(info, height, width, rectified)
             pinhole = CameraModel(matrix)
         except ConfigError as error:
             problem = f"camera_info: {error}"
     if problem:
         assumed = CameraModel(intrinsics_from_fov(height, width, horizontal_fov_deg))
         return Calibration(assumed, False, f"{problem}: horizontal_fov_deg is used")
-    if rectified or not np.any(info.d):  # drivers without distortion often name no model
+    # Drivers without distortion often name no model; a fisheye's coefficients may all be zero.
+    if rectified or not (np.any(info.d) or info.distortion_model == EQUIDISTANT):
         return Calibration(pinhole)
     try:
         return Calibration(CameraModel(matrix, info.distortion_model, info.d))
@@ -101,10 +125,28 @@ def _problem(info: _Fields | None, height: int, width: int) -> str:
         return "no camera_info has come"
     if not np.any(info.k):
         return "camera_info is uncalibrated (K is zero)"
-    # Some drivers leave the size out.
-    if (info.height, info.width) not in ((height, width), (0, 0)):
+    whole = info.height, info.width  # some drivers leave it out
+    if whole != (0, 0) and (height, width) not in (whole, _sent_size(info)):
         return (
             f"camera_info is for {info.width}x{info.height} pixels, but the image has "
             f"{width}x{height}"
         )
     return ""
+
+
+def _sent_size(info: _Fields) -> tuple[int, int]:
+    """Height and width of images of a region of the sensor, of binned pixels, or of both."""
+    _, _, width, height = info.roi
+    x, y = np.maximum(info.binning, 1)
+    return (height or info.height) // y, (width or info.width) // x
+
+
+def _intrinsics(info: _Fields, height: int, width: int, rectified: bool) -> np.ndarray:
+    """(3, 3) of images of a size; K and P are those of the whole sensor."""
+    matrix = np.reshape(info.p, (3, 4))[:, :3] if rectified else np.reshape(info.k, (3, 3))
+    if (info.height, info.width) == (height, width):
+        return matrix
+    sent = matrix.copy()  # as image_geometry has it
+    sent[:2, 2] -= info.roi[:2]
+    sent[:2] /= np.maximum(info.binning, 1)[:, None]
+    return sent

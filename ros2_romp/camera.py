@@ -103,9 +103,12 @@ class Camera:
         self._node = node
         self._prefix = f"{name}/" if name else ""
         self._compressed = transport == "compressed"
-        # As image_transport does it: remapping `image` also moves its compressed form.
-        topic = node.resolve_topic_name(f"{self._prefix}image")
-        self.image_topic = topic + "/compressed" * self._compressed
+        topic = self.image_topic = node.resolve_topic_name(f"{self._prefix}image")
+        if self._compressed:
+            # As image_transport does it: remapping `image` also moves its compressed form, which
+            # can be remapped by itself, too.
+            self.image_topic = node.resolve_topic_name(f"{topic}/compressed")
+            topic = self.image_topic.removesuffix("/compressed")
         self._info_topic = topic_beside(node, f"{self._prefix}camera_info", topic)
         self._depth_topic = topic_beside(node, f"{self._prefix}depth", topic)
         self._body = body
@@ -113,6 +116,7 @@ class Camera:
         self._refiner = Refiner(body, ids)
         self._info: CameraInfo | None = None
         self._unplaced = 0
+        self._frame_id = ""
         self._marker_writer = MarkerWriter(name or "people", body.faces, body.mesh.count)
         self._people = self._create_publisher(SmplPersonArray, "people", RESULTS)
         self._markers = self._create_publisher(MarkerArray, "markers", RESULTS)
@@ -132,10 +136,10 @@ class Camera:
         self._unplaced = 0
         image_type = CompressedImage if self._compressed else Image
         self._subscriptions = [
-            self._create_subscription(image_type, self.image_topic, on_image, raw=True),
-            self._create_subscription(CameraInfo, self._info_topic, self._on_info),
+            self._create_subscription(image_type, "image", self.image_topic, on_image, raw=True),
+            self._create_subscription(CameraInfo, "camera_info", self._info_topic, self._on_info),
             self._create_subscription(
-                Image, self._depth_topic, self._on_depth, raw=True, qos=DEPTHS
+                Image, "depth", self._depth_topic, self._on_depth, raw=True, qos=DEPTHS
             ),
         ]
 
@@ -191,6 +195,9 @@ class Camera:
             settings: of this moment.
             with_vertices: whether the result needs meshes.
         """
+        if frame.stamp.frame_id != self._frame_id:  # places before are those of another frame
+            self._refiner.tracker.reset()
+            self._frame_id = frame.stamp.frame_id
         depth = self._depth_of(frame, people, settings)
         seconds = frame.stamp.seconds + frame.stamp.nanoseconds * 1e-9
         moment = Moment(seconds, frame.pixels.shape[:2], frame.calibration, depth)
@@ -316,12 +323,16 @@ class Camera:
     def _create_subscription(
         self,
         message_type: type,
+        name: str,
         topic: str,
         callback: Callable,
         raw: bool = False,
         qos: QoSProfile = NEWEST,
     ) -> Subscription:
         overrides = QoSOverridingOptions.with_default_policies()
+        name = self._prefix + name
+        if self._node.resolve_topic_name(name) == topic:
+            topic = name  # to be remapped once: of two cameras, one may have the other's topics
         return self._node.create_subscription(
             message_type, topic, callback, qos, raw=raw, qos_overriding_options=overrides
         )

@@ -102,7 +102,8 @@ def to_metres(fields: RawFields) -> np.ndarray:
 
 
 def _nearest(images: list[ReceivedImage], stamp: Stamp) -> ReceivedImage:
-    return min(images, key=lambda image: abs(_seconds_between(image, stamp)))
+    # Of equal stamps, which some drivers never set, the newest image.
+    return min(reversed(images), key=lambda image: abs(_seconds_between(image, stamp)))
 
 
 def _seconds_between(image: ReceivedImage, stamp: Stamp) -> float:

@@ -77,12 +77,14 @@ class NodeParameters:
         if name not in FIELDS:
             return None
         reason = refusal(name, value)
-        if reason is None and not rule_of(name).live and not self._may_reconfigure():
+        if reason is not None or rule_of(name).live or self._may_reconfigure():
+            return reason
+        if _plain(value) != getattr(self.current, name):  # `ros2 param load` sets all, as they are
             return (
                 f"{name} is read when the node is configured: first `ros2 lifecycle set "
                 f"{self._node.get_fully_qualified_name()} deactivate`, then cleanup"
             )
-        return reason
+        return None
 
     def _adopt(self, parameters: Sequence[Parameter]) -> None:
         changed = {p.name: _plain(p.value) for p in parameters if p.name in FIELDS}

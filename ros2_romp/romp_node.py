@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from lifecycle_msgs.srv import ChangeState
 from rclpy._rclpy_pybind11 import RCLError
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -47,10 +48,26 @@ class RompNode(LifecycleNode):
         self._pipeline: Pipeline | None = None
         self._worker: Worker[bytes] | None = None
         self._failure = ""
+        self._change_state = self._service_change_state.callback
+        self._service_change_state.callback = self._on_change_state
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # Not the node's clock: a simulation may stand still, and that is worth reporting.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(DIAGNOSTICS_PERIOD, self._publish_diagnostics, clock=steady)
+
+    def _on_change_state(
+        self, request: ChangeState.Request, response: ChangeState.Response
+    ) -> ChangeState.Response:
+        """Answer also where a transition is impossible.
+
+        Those of rclpy leave whoever names it by its number, such as Nav2's lifecycle manager, to
+        wait for ever.
+        """
+        try:
+            return self._change_state(request, response)
+        except RCLError as error:
+            self.get_logger().error(str(error))
+            return ChangeState.Response(success=False)
 
     def start(self) -> None:
         """Configure and activate, unless the parameter `autostart` is false."""
@@ -207,7 +224,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     signal.signal(signal.SIGINT, interrupt_once)
     signal.signal(signal.SIGTERM, interrupt_once)
     make_room_for_images()
-    rclpy.init(args=sys.argv if arguments is None else ["romp_node", *arguments])
+    try:
+        rclpy.init(args=sys.argv if arguments is None else ["romp_node", *arguments])
+    except RCLError as error:  # its end tells where it is in C
+        sys.exit(f"romp_node: wrong ROS arguments: {str(error).split(', at /')[0]}")
     node = None
     try:
         node = RompNode()
@@ -240,7 +260,7 @@ def spin(node: RompNode, executor: SingleThreadedExecutor) -> None:
     while rclpy.ok():
         try:
             executor.spin_once()
-        except RCLError as error:  # for one, an impossible transition was asked for
+        except RCLError as error:  # for one, an answer to somebody who is gone
             node.get_logger().error(str(error))
 
 

@@ -55,8 +55,7 @@ class Report:
         stale: images older than the limit.
         refused: images that could not be used.
         failed: images that could, but that the model failed on.
-        clock_resets: how often stamps went backwards, and everybody got a new id.
-        repeated_stamps: images with the stamp of the one before.
+        clock_resets, repeated_stamps: as `Tracker` counts them.
         last_refusal: why the last image was refused; empty: none was.
         last_loss: why the last image without a result got none, unless the model failed on it;
             empty: none was lost.
@@ -161,7 +160,7 @@ class Statistics:
         self._note("calibration_problem", reason)
 
     def stamps(self, clock_resets: int, repeated: int) -> None:
-        """How often, up to now, stamps went backwards, and how often one came again."""
+        """How often, up to now, the clock started anew, and how often a stamp came again."""
         with self._lock:
             self._counts.update(clock_resets=clock_resets, repeated_stamps=repeated)
 

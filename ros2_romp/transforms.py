@@ -39,8 +39,12 @@ class BodyFrames:
 
         Args:
             people: in the image's optical frame.
-            header: of the image.
+            header: of the image; without a frame_id nothing is broadcast, since every listener
+                would complain of each transform.
         """
+        if not header.frame_id:
+            self._node.get_logger().warning("no TF: images have no frame_id", once=True)
+            return
         tracked = people[people.track_ids > 0]
         if len(tracked):
             self._publisher.publish(self._message(transforms=body_transforms(tracked, header)))

@@ -16,6 +16,10 @@ from romp_core.tracking.smoothing import Smoother
 REPEATED_STAMP_STEP_S = 1 / 30
 """Seconds that pass between two images of the same stamp: some drivers never set it."""
 
+CLOCK_JITTER_S = 0.1
+"""Seconds that a stamp may lie before the last one while the clock is still the same: images
+overtake each other, and drivers and time servers correct their clocks."""
+
 
 class Tracker:
     """Gives the people of one camera ids that last, and takes the jitter out of their motion.
@@ -27,8 +31,8 @@ class Tracker:
             never share an id; `next` on it is safe in several threads.
 
     Attributes:
-        resets: how often the clock went backwards, and everybody got a new id.
-        repeated_stamps: how many images had the stamp of the one before.
+        resets: how often the clock started anew, and everybody got a new id.
+        repeated_stamps: how many images had the stamp of the one before, or one shortly before it.
 
     Example:
         >>> tracker = Tracker()
@@ -50,8 +54,9 @@ class Tracker:
     def update(self, people: People, stamp: float, *, strength: float = 0.0) -> People:
         """The people of the next image with ids and, above strength 0, smoothed.
 
-        A stamp before the last one means that the clock started anew (a recording in a loop,
-        simulated time): everybody is forgotten, and ids go on upwards. A repeated stamp counts as
+        A stamp more than `CLOCK_JITTER_S` before the last one means that the clock started anew (a
+        recording in a loop, simulated time): everybody is forgotten, and ids go on upwards. A
+        repeated stamp, or one that lies less before the last one, counts as
         `REPEATED_STAMP_STEP_S` later.
 
         Args:
@@ -99,14 +104,14 @@ class Tracker:
         self._stamp = None
 
     def _seconds_since_last(self, stamp: float) -> float:
-        if self._stamp is not None and stamp < self._stamp:
+        elapsed = math.inf if self._stamp is None else stamp - self._stamp
+        if elapsed < -CLOCK_JITTER_S:
             self.resets += 1
             self.reset()
-        elapsed = 0.0 if self._stamp is None else stamp - self._stamp
-        if self._stamp is not None and elapsed == 0:
+        elif elapsed <= 0:
             self.repeated_stamps += 1
         self._stamp = stamp
-        return elapsed or REPEATED_STAMP_STEP_S
+        return elapsed if 0 < elapsed < math.inf else REPEATED_STAMP_STEP_S
 
 
 def _spread(ids: np.ndarray, usable: np.ndarray) -> np.ndarray:

@@ -28,7 +28,12 @@ P = [450.0, 0, 318, 0, 0, 460, 238, 0, 0, 0, 1, 0]
 
 def camera_info(**changed):
     fields = {"height": 480, "width": 640, "k": K, "p": P, "d": [], "distortion_model": ""}
+    fields |= {"binning_x": 0, "binning_y": 0, "roi": region(0, 0, 0, 0)}
     return SimpleNamespace(**{**fields, **changed})
+
+
+def region(x: int, y: int, width: int, height: int):
+    return SimpleNamespace(x_offset=x, y_offset=y, width=width, height=height)
 
 
 def calibrated(info, rectified=False):
@@ -51,6 +56,7 @@ def test_camera_is_that_of_camera_info():
         ("plumb_bob", [-0.3, 0.1, 0, 0, 0]),
         ("rational_polynomial", [0.1] * 8),
         ("equidistant", [0.1] * 4),
+        ("equidistant", [0.0] * 4),  # an ideal fisheye, not a pinhole
     ],
 )
 def test_lens_is_that_of_camera_info_unless_images_are_rectified(model, coefficients):
@@ -61,6 +67,30 @@ def test_lens_is_that_of_camera_info_unless_images_are_rectified(model, coeffici
     rectified = calibrated(info, rectified=True)
     assert rectified.camera.is_pinhole
     assert rectified.camera.intrinsics[0, 0] == 450
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"binning_x": 2, "binning_y": 2}, [[250, 0, 160], [0, 255, 120]]),
+        ({"roi": region(0, 0, 1280, 960), "binning_x": 2, "binning_y": 2}, None),
+        ({"roi": region(100, 40, 320, 240)}, [[500, 0, 220], [0, 510, 200]]),
+        (
+            {"roi": region(100, 40, 320, 480), "binning_y": 2},
+            [[500, 0, 220], [0, 255, 100]],
+        ),
+    ],
+)
+@pytest.mark.parametrize("rectified", [False, True])
+def test_intrinsics_are_those_of_the_part_that_is_sent(changed, expected, rectified):
+    """By the comments of sensor_msgs/CameraInfo: K and P are the whole sensor's, unbinned."""
+    size = (240, 320) if expected else (480, 640)
+    info = camera_info(**changed, p=[500.0, 0, 320, 0, 0, 510, 240, 0, 0, 0, 1, 0])
+    found = calibrate(info, *size, rectified=rectified, horizontal_fov_deg=60.0)
+    assert found.is_known
+    # Some drivers announce what they do, and give the intrinsics of what they send all the same.
+    expected = expected or np.reshape(K, (3, 3))[:2]
+    np.testing.assert_allclose(found.camera.intrinsics[:2], expected)
 
 
 @pytest.mark.parametrize(
@@ -85,6 +115,7 @@ def test_unknown_lens_leaves_the_intrinsics(model, coefficients, reason):
         (None, "no camera_info"),
         (camera_info(k=[0.0] * 9), "K is zero"),
         (camera_info(height=240, width=320), "320x240 pixels, but the image has 640x480"),
+        (camera_info(height=240, width=320, binning_x=2, binning_y=2), "320x240 pixels"),
         (camera_info(k=[-500.0, 0, 320, 0, 510, 240, 0, 0, 1]), "focal"),
         (camera_info(k=[float("nan"), 0, 320, 0, 510, 240, 0, 0, 1]), "finite"),
     ],
@@ -146,6 +177,12 @@ def test_depth_nearest_in_time_is_taken():
 def test_depth_of_another_moment_or_frame_is_refused(image, reason):
     with pytest.raises(ImageError, match=reason):
         buffer_of(depth_message(10.0)).at(image, 0.05)
+
+
+def test_of_equal_stamps_the_newest_depth_is_taken():
+    """Some drivers never set them."""
+    buffer = buffer_of(*(depth_message(0.0, value=1000 + n) for n in range(3)))
+    np.testing.assert_allclose(buffer.at(stamp(0.0), 0.05).metres, 1.002)
 
 
 def test_empty_buffer_has_no_depth():

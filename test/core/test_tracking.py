@@ -129,6 +129,15 @@ def test_a_clock_that_goes_backwards_begins_anew():
     assert again[-1] == [2]
 
 
+def test_a_clock_that_is_set_right_changes_nobody():
+    """Or an image that overtakes the one before it."""
+    tracker = Tracker(CONFIG)
+    first = follow(tracker, standing(0, 10), start=100.0)
+    again = follow(tracker, standing(0, 10), start=100.25)  # 0.05 s back
+    assert first[-1] == again[0] == again[-1] == [1]
+    assert (tracker.resets, tracker.repeated_stamps) == (0, 1)
+
+
 @pytest.mark.parametrize("jump", [CONFIG.memory_s + 0.1, 1000.0])
 def test_after_a_jump_forwards_everybody_is_new(jump):
     tracker = Tracker(CONFIG)

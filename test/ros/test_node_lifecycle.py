@@ -4,6 +4,8 @@ import signal
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from processes import finish, shared_memory
 
 
@@ -33,6 +35,9 @@ def test_impossible_transition_does_not_end_the_node(start_node, drive):
     driver = drive()
     driver.ask()
     assert not driver.change_state("configure")
+    # By its number, as Nav2's lifecycle manager asks.
+    request = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CONFIGURE))
+    assert not driver.call(ChangeState, "change_state", request).success
     assert driver.ask().people
 
 
@@ -88,3 +93,10 @@ def test_signals_end_the_node_cleanly(start_node, drive, numbers):
     assert "Traceback" not in output
     # What stays there is memory that is lost until the machine starts again.
     assert not own & shared_memory()
+
+
+def test_wrong_ros_arguments_end_the_node_with_a_sentence(start_node):
+    output = finish(start_node(("--params-file", "absent.yaml")), expected=1)
+    assert "romp_node: wrong ROS arguments: " in output
+    assert "absent.yaml" in output
+    assert "Traceback" not in output

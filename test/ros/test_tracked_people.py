@@ -1,14 +1,24 @@
 """Ids over topics, and what goes by them: markers, TF frames, ROS4HRI."""
 
+import itertools
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 from node_driver import picture
 from scipy.spatial.transform import Rotation
+from std_msgs.msg import Header
 from visualization_msgs.msg import Marker, MarkerArray
 
+from romp_core import BodyModel, People
+from ros2_romp.calibration import calibrate
+from ros2_romp.camera import Camera, Frame
 from ros2_romp.human_joints import HUMAN_JOINTS, REP103_FROM_SMPL, human_joint_angles
+from ros2_romp.markers import Stamp
+from ros2_romp.parameters import Settings
+from ros2_romp.transforms import BodyFrames
 
 BODY_LISTENER = Path(__file__).parent / "body_listener.py"
 
@@ -186,6 +196,42 @@ def test_tf_and_ros4hri_go_to_another_process(
         np.testing.assert_allclose(states["position"], angles, atol=1e-4)
     # The camera falls silent: nobody is tracked any more.
     driver.spin_until(lambda: heard.last({"/humans/bodies/tracked"}) and not listed(heard))
+
+
+def test_images_without_a_frame_have_no_tf(monkeypatch, node):
+    """Listeners would complain of every transform without a parent."""
+    package = SimpleNamespace(TFMessage=lambda transforms: transforms)
+    monkeypatch.setitem(sys.modules, "tf2_msgs", package)
+    monkeypatch.setitem(sys.modules, "tf2_msgs.msg", package)
+    sent = []
+    monkeypatch.setattr(node, "create_publisher", lambda *_: SimpleNamespace(publish=sent.append))
+    frames = BodyFrames(node)
+    frames.publish(somebody(), Header())
+    assert not sent
+    frames.publish(somebody(), Header(frame_id="camera"))
+    assert sent[0][0].child_frame_id == "body_p1"
+
+
+def somebody() -> People:
+    """One person with id 1."""
+    nobody = vars(People.empty())
+    return People(
+        **{name: np.ones((1, *none.shape[1:]), none.dtype) for name, none in nobody.items()}
+    )
+
+
+def test_ids_end_where_images_come_from_another_frame(node):
+    """A switch between cameras, for example: what was near is now elsewhere."""
+    camera = Camera(node, "", "raw", BodyModel.load("open"), itertools.count(1))
+    settings = Settings(smoothing=0.0)
+    calibration = calibrate(None, 96, 128, rectified=False, horizontal_fov_deg=60.0)
+
+    def id_in(frame_id: str, seconds: int) -> int:
+        frame = Frame(Stamp(seconds, 0, frame_id), picture(), calibration)
+        return int(camera.refine(frame, somebody(), settings, with_vertices=False).track_ids[0])
+
+    assert [id_in("left", seconds) for seconds in range(3)] == [0, 1, 1]
+    assert [id_in("right", seconds) for seconds in range(3, 6)] == [0, 2, 2]
 
 
 def stamp_of(message: dict) -> int:
