@@ -10,7 +10,7 @@ from rich.progress import track
 from romp_core.data.readers import RecordSet, open_data_set
 from romp_core.data.readers.sheet import draw_sheet
 from romp_core.data.sample import OCCLUDED, VISIBLE, Sample
-from romp_core.errors import DataError, ImageError
+from romp_core.errors import ConfigError, DataError, ImageError
 from romp_core.media import write_image
 
 
@@ -40,10 +40,12 @@ def check(
         decode: Read every picture, not only those on the sheet.
 
     Raises:
-        ConfigError: There is no such data set.
+        ConfigError: There is no such data set, option or split, or samples is below 1.
         FileNotFoundError: There are no annotations at the root.
         DataError: Annotations are damaged, or nothing is in them.
     """
+    if samples < 1:
+        raise ConfigError(f"samples is {samples}; expected at least 1")
     options = {} if split is None else {"split": split}
     records = open_data_set(name, root, smpl=smpl, fits=fits, **options)
     if not len(records):

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from romp_core.errors import ConfigError
 from romp_core.evaluation.datasets import EVALUATIONS, Place, find_evaluation
 from romp_core.evaluation.pictures import draw_result
 from romp_core.evaluation.plots import draw_plots
@@ -71,8 +72,12 @@ def evaluate(
     Raises:
         FileNotFoundError: The weights, the body, or files of the data set do not exist.
         DataError: The data set is damaged, or the folder to resume holds another evaluation.
-        ConfigError: There is no such data set or protocol.
+        ConfigError: There is no such data set or protocol, or a number is too small.
     """
+    limits = {"count": (count, 1), "batch": (batch, 1), "overlays": (overlays, 0)}
+    for name, (number, least) in limits.items():
+        if number is not None and number < least:
+            raise ConfigError(f"{name} is {number}; expected at least {least}")
     evaluation = find_evaluation(dataset, protocol)
     processes = Processes.started()
     device = processes.device(device)

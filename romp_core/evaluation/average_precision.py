@@ -69,12 +69,12 @@ def average_precision(
         keypoints: names of the joints.
 
     Returns:
-        `ap50` and `ar50` in percent; None where nobody is labeled.
+        `ap50` and `ar50` in percent; None where nobody has a labeled joint.
 
     Raises:
         ConfigError: pycocotools is not installed.
     """
-    if not any(result.labels for result in results):
+    if not any(_counts(label) for result in results for label in result.labels):
         return {"ap50": None, "ar50": None}
     COCO, COCOeval = _pycocotools()
     with contextlib.redirect_stdout(io.StringIO()):
@@ -98,6 +98,11 @@ def average_precision(
         "ap50": 100 * float(evaluation.stats[_AP50]),
         "ar50": 100 * float(evaluation.stats[_AR50]),
     }
+
+
+def _counts(label: dict[str, Any]) -> bool:
+    """Whether COCO's evaluation asks for this person; it answers -1 where it asks for nobody."""
+    return label["num_keypoints"] > 0 and not label["iscrowd"]
 
 
 def _numbered(results: Sequence["PictureResult"], field: str) -> list[dict[str, Any]]:

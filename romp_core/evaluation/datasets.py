@@ -171,7 +171,7 @@ EVALUATIONS: dict[str, dict[str, Evaluation]] = {
         "val": Evaluation(protocols.CROWDPOSE_VALIDATION, _read("crowdpose", split="val")),
     },
     "coco": {DEFAULT: Evaluation(protocols.COCO, _read("coco", split="val2017", with_empty=True))},
-    "coco_style": {DEFAULT: Evaluation(protocols.USER_DATA, _read("coco_style"))},
+    "coco_style": {DEFAULT: Evaluation(protocols.USER_DATA, _read("coco_style", with_empty=True))},
 }
 """{data set: {protocol: evaluation}}; the first protocol is the default."""
 

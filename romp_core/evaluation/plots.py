@@ -9,7 +9,7 @@ import numpy as np
 from romp_core.errors import ConfigError
 from romp_core.evaluation.protocols import Protocol
 from romp_core.evaluation.scoring import PersonResult, PictureResult
-from romp_core.evaluation.summary import known_joint_errors
+from romp_core.evaluation.summary import known_joint_errors, pck_errors
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,10 +36,11 @@ def draw_plots(folder: Path, results: Sequence[PictureResult], protocol: Protoco
     people = [p for r in results for p in r.people if p.joint_errors is not None]
     if not people:
         return []
-    errors = known_joint_errors(people).numpy()
+    known = known_joint_errors(people)
+    errors, limbs = known.numpy(), pck_errors(known, protocol).numpy()
     return [
         draw(folder / "error_per_joint.png", lambda a: _per_joint(a, errors, protocol.joints)),
-        draw(folder / "pck_curve.png", lambda a: _pck_curve(a, errors, protocol.auc_mm)),
+        draw(folder / "pck_curve.png", lambda a: _pck_curve(a, limbs, protocol.auc_mm)),
         draw(folder / "error_by_occlusion.png", lambda a: _by_occlusion(a, people, errors)),
     ]
 

@@ -20,6 +20,7 @@ class Protocol:
         root: names of the joints whose mean is laid together for MPJPE.
         keypoints: names of the joints that AP is measured at.
         minimum_joints: people with fewer labeled 2D joints need not be found.
+        pck_joints: names of the joints that PCK and AUC are over; None takes all `joints`.
         pck_mm: errors below it count as correct for PCK.
         auc_mm: upper end of the PCK curve for AUC.
         mean_of_groups: whether the row over all groups is their mean, so that groups count
@@ -33,6 +34,7 @@ class Protocol:
     root: tuple[str, ...] = MID_HIP
     keypoints: tuple[str, ...] = JOINT_SETS["coco17"]
     minimum_joints: int = 1
+    pck_joints: tuple[str, ...] | None = None
     pck_mm: float = 50.0
     auc_mm: float = 200.0
     mean_of_groups: bool = False
@@ -67,6 +69,12 @@ THREE_DPW_1 = Protocol(
     metrics=("found", "mpjpe", "pmpjpe", "pck", "auc", "mpjae", "pmpjae"),
     joints=JOINT_SETS["smpl24"],
     root=PELVIS,
+    # As the challenge does: the torso's joints lie near the root whatever the pose.
+    pck_joints=tuple(
+        f"{side}_{part}"
+        for part in ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
+        for side in ("left", "right")
+    ),
     published=_rows(
         "mpjpe pmpjpe pck auc mpjae pmpjae",
         ResNet_50="87.0 62.0 34.4 57.6 21.9 20.1",

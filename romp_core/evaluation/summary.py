@@ -71,6 +71,7 @@ def _row(results: Sequence[PictureResult], protocol: Protocol) -> dict[str, floa
     found = [person for person in people if person.prediction is not None]
     errors = known_joint_errors(found)
     aligned = known_joint_errors(found, aligned=True)
+    limbs = pck_errors(errors, protocol)
     return {
         "pictures": len(results),
         "people": len(people),
@@ -79,8 +80,8 @@ def _row(results: Sequence[PictureResult], protocol: Protocol) -> dict[str, floa
         "mpjpe": _mean(errors.nanmean(1).tolist()),
         "pmpjpe": _mean(aligned.nanmean(1).tolist()),
         "pve": _mean([person.pve for person in found]),
-        "pck": _mean(pck(errors, protocol.pck_mm).tolist()),
-        "auc": _mean(auc(errors, protocol.auc_mm).tolist()),
+        "pck": _mean(pck(limbs, protocol.pck_mm).tolist()),
+        "auc": _mean(auc(limbs, protocol.auc_mm).tolist()),
         "mpjae": _mean([person.mpjae for person in found]),
         "pmpjae": _mean([person.pmpjae for person in found]),
         **average_precision(results, protocol.keypoints),
@@ -124,6 +125,13 @@ def known_joint_errors(people: Sequence[PersonResult], aligned: bool = False) ->
     rows = [person.aligned_errors if aligned else person.joint_errors for person in people]
     known = [[math.nan if e is None else e for e in row] for row in rows if row is not None]
     return torch.tensor(known, dtype=torch.float64).reshape(len(known), -1 if known else 0)
+
+
+def pck_errors(errors: torch.Tensor, protocol: Protocol) -> torch.Tensor:
+    """The columns of `known_joint_errors` that PCK and AUC are over: (K, J) -> (K, N)."""
+    if protocol.pck_joints is None or not len(errors):
+        return errors
+    return errors[:, [protocol.joints.index(name) for name in protocol.pck_joints]]
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -132,6 +132,20 @@ def test_pictures_without_people(small_body):
     assert rows[ALL]["false_positives"] == 0
 
 
+def test_nobody_to_be_found_has_no_average_precision(small_body):
+    """Wart: pycocotools answers -1, which was reported as -100 %."""
+
+    class Unlabeled(KnownPeople):
+        def __getitem__(self, index):
+            sample = super().__getitem__(index)
+            sample.keypoints_2d[..., 2] = 0
+            return sample
+
+    row = evaluate(Unlabeled(small_body), small_body)[ALL]
+    assert row["people"] == 0
+    assert row["ap50"] is None and row["ar50"] is None
+
+
 def test_count_takes_pictures_from_all_over_the_set(small_body):
     dataset = KnownPeople(small_body, pictures=7)
     evaluator = Evaluator(Oracle(dataset, small_body), [dataset], PROTOCOL, count=3)

@@ -220,6 +220,9 @@ def test_bad_input_is_one_sentence(model, tmp_path, capsys):
         (["--dataset", "3dpw"], "--root"),
         (["--dataset", "coco", "--root", str(tmp_path)], "no annotations"),
         (["--dataset", "coco", "--protocol", "9", "--root", str(tmp_path)], "coco has default"),
+        (["--batch", "0"], "batch is 0; expected at least 1"),
+        (["--count", "-2"], "count is -2; expected at least 1"),
+        (["--overlays", "-1"], "overlays is -1; expected at least 0"),
     ):
         assert main(["evaluate", *words, *model]) == 2
         error = capsys.readouterr().err.strip()
@@ -307,6 +310,8 @@ def test_data_check_of_a_wrong_root(tmp_path, capsys):
     assert "SMPL_NEUTRAL" in capsys.readouterr().err
     assert main(["data", "check", "lsp", str(tmp_path)]) == 2
     assert "is the root right" in capsys.readouterr().err
+    assert main(["data", "check", "lsp", str(tmp_path), "--samples", "0"]) == 2
+    assert "samples is 0" in capsys.readouterr().err
     assert main(["data", "check", "lps", str(tmp_path)]) == 2
     assert "lspet" in capsys.readouterr().err
 

@@ -10,7 +10,9 @@ from romp_core.body.joints import JOINTS_71
 from romp_core.data.readers import open_data_set
 from romp_core.data.readers.coco import coco_style
 from romp_core.data.sample import OCCLUDED, VISIBLE
-from romp_core.errors import ConfigError, DataError
+from romp_core.errors import ConfigError, DataError, ImageError
+from romp_core.evaluation.datasets import Place, find_evaluation
+from romp_core.media import write_image
 
 COCO = (
     "nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow "
@@ -106,6 +108,15 @@ def test_user_data(tmp_path):
     )
 
 
+def test_your_own_pictures_without_people_count_in_evaluation(tmp_path):
+    """As COCO's do: whoever is found there is a false positive."""
+    write(tmp_path / "annotations.json", [annotation(COCO)], ["1.jpg", "empty.jpg"])
+    for name in ("1.jpg", "empty.jpg"):
+        write_picture(tmp_path / "images" / name)
+    (records,) = find_evaluation("coco_style", None).open(Place(tmp_path))
+    assert [len(sample) for sample in records] == [1, 0]
+
+
 def test_visibility_and_unlabeled_joints(tmp_path):
     person = annotation(COCO)
     person["keypoints"][0:3] = [0, 0, 0]
@@ -169,6 +180,25 @@ def test_wrong_number_of_joints(tmp_path):
     write_picture(tmp_path / "images" / "1.jpg")
     with pytest.raises(DataError, match="42 keypoint numbers; expected 51"):
         open_data_set("coco_style", tmp_path)
+
+
+def test_anything_in_any_place_is_told_as_a_damaged_file(tmp_path):
+    """Wart: what Python said of it was blamed on the options, or came through as it was."""
+    words = ["x"] * 51
+    for changes in ({"bbox": None}, {"bbox": [1, 2, 3]}, {"keypoints": 5}, {"keypoints": words},
+                    {"image_id": [1]}):  # fmt: skip
+        write(tmp_path / "annotations.json", [annotation(COCO, **changes)])
+        write_picture(tmp_path / "images" / "1.jpg")
+        with pytest.raises(DataError, match=r"coco_style.*of another form than the official"):
+            open_data_set("coco_style", tmp_path)
+
+
+def test_a_picture_of_another_size_than_its_annotations_is_refused(coco_root):
+    picture = coco_root / "val2017" / "1.jpg"
+    write_image(picture, np.zeros((WIDTH, HEIGHT, 3), np.uint8))
+    records = open_data_set("coco", coco_root, split="val2017")
+    with pytest.raises(ImageError, match=r"1\.jpg is 120 x 100 pixels.*100 x 120.*EXIF"):
+        records[0]
 
 
 def test_wrong_root(coco_root, tmp_path):

@@ -11,7 +11,7 @@ from romp_core.body.joints import JOINTS_71
 from romp_core.data.readers import open_data_set
 from romp_core.data.readers.mpii import mpii_json
 from romp_core.data.sample import OCCLUDED, VISIBLE
-from romp_core.errors import DataError
+from romp_core.errors import ConfigError, DataError
 
 MPII = (
     "right_ankle right_knee right_hip left_hip left_knee left_ankle pelvis thorax neck head_top "
@@ -61,10 +61,13 @@ def test_lspet(tmp_path):
 def test_mpii_json(tmp_path):
     seen = [1] * 15 + [0]
     person = {"image": "1.jpg", "joints": (pixels(MPII) + 1).tolist(), "joints_vis": seen,
-              "center": [50, 60], "scale": 0.6}  # fmt: skip
+              "center": [51, 61], "scale": 0.6}  # fmt: skip
+    beside = {**person, "joints_vis": [0] * 16, "center": [21, 31], "scale": 0.1}
+    nowhere = {**beside, "center": [-1, -1]}
     nobody = {**person, "image": "2.jpg", "joints_vis": [0] * 16}
+    people = [person, beside, person, nowhere, nobody]
     (tmp_path / "annot").mkdir()
-    (tmp_path / "annot" / "valid.json").write_text(json.dumps([person, person, nobody]))
+    (tmp_path / "annot" / "valid.json").write_text(json.dumps(people))
     write_picture(tmp_path / "images" / "1.jpg")
     records = open_data_set("mpii", tmp_path, split="valid")
     expected = {**HEAD, **TORSO, **limbs()}
@@ -72,8 +75,9 @@ def test_mpii_json(tmp_path):
     assert len(records) == 1
     assert_same_person(records[0], expected, person=1)
     assert not records.everybody_annotated
+    assert records[0].ignored_boxes.tolist() == [[10, 20, 30, 40]]
     assert records.problems.counts == {
-        "people without labeled joints": 1,
+        "people without labeled joints": 3,
         "images without labeled people": 1,
     }
 
@@ -101,8 +105,9 @@ def test_mpii_official(tmp_path):
         head = number in (8, 9)  # the head's joints have no visibility
         points[number] = x, y, number, np.zeros(0) if head else float(number != 15)
     person = {"scale": 0.6, "annopoints": {"point": points}, "x1": 40.0}
-    only_head = {"scale": 0.6, "x1": 40.0}
-    content = mpii_release([[person, only_head], [person]], [1, 0])
+    only_head = {"x1": 40.0}
+    placed = {"scale": 0.1, "objpos": {"x": 21.0, "y": 31.0}, "x1": 40.0}
+    content = mpii_release([[person, only_head, placed], [person]], [1, 0])
     savemat(tmp_path / "mpii_human_pose_v1_u12_1.mat", content)
     write_picture(tmp_path / "images" / "1.jpg")
     records = open_data_set("mpii", tmp_path)
@@ -110,7 +115,32 @@ def test_mpii_official(tmp_path):
     assert_same_person(records[0], {**HEAD, **TORSO, **limbs()})
     assert visibility(records[0], "left_wrist") == OCCLUDED
     assert visibility(records[0], "head_top_lsp") == VISIBLE
-    assert records.problems.counts == {"people without labeled joints": 1}
+    # Who is there but not labeled is no background.
+    assert records[0].ignored_boxes.tolist() == [[10, 20, 30, 40]]
+    assert records.problems.counts == {"people without labeled joints": 2}
+
+
+def test_mpii_without_visibility(tmp_path):
+    points = np.zeros(16, [(name, object) for name in ("x", "y", "id")])
+    for number, (x, y) in enumerate(pixels(MPII) + 1):
+        points[number] = x, y, number
+    content = mpii_release([[{"scale": 0.6, "annopoints": {"point": points}}]], [1])
+    savemat(tmp_path / "mpii_human_pose_v1_u12_1.mat", content)
+    write_picture(tmp_path / "images" / "1.jpg")
+    assert_same_person(open_data_set("mpii", tmp_path)[0], {**HEAD, **TORSO, **limbs()})
+
+
+@pytest.mark.parametrize("release", [5.0, {"annolist": 5.0, "img_train": 1.0}])
+def test_mpii_of_another_form(tmp_path, release):
+    savemat(tmp_path / "mpii_human_pose_v1_u12_1.mat", {"RELEASE": release})
+    with pytest.raises(DataError, match="of another form than the official"):
+        open_data_set("mpii", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["lsp", "ai_challenger"])
+def test_unknown_splits_are_answered_with_the_known_ones(tmp_path, name):
+    with pytest.raises(ConfigError, match="split is 'val'; expected one of train, "):
+        open_data_set(name, tmp_path, split="val")
 
 
 def test_ai_challenger(tmp_path):

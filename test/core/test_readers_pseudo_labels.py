@@ -50,6 +50,23 @@ def test_fits_of_spin_and_eft_attach(lsp_root, small_body_data):
         assert not without[0].has_betas.any()
 
 
+def test_fits_find_their_picture_among_those_of_one_name(tmp_path):
+    """Pictures of videos are numbered alike in every folder."""
+    images = [{"id": number, "file_name": f"{folder}/000001.jpg"} for number, folder in
+              enumerate("ab")]  # fmt: skip
+    people = [{"id": number, "image_id": number, "bbox": [20, 5, 60, 105],
+               "keypoints": [50, 50, 2] * 17} for number in range(2)]  # fmt: skip
+    content = {"images": images, "annotations": people}
+    (tmp_path / "annotations.json").write_text(json.dumps(content))
+    for folder in "ab":
+        write_picture(tmp_path / "images" / folder / "000001.jpg")
+    np.savez(tmp_path / "spin.npz", imgname=["images/b/000001.jpg"], center=[[50, 60]],
+             pose=np.ones((1, 72)), shape=np.zeros((1, 10)))  # fmt: skip
+    records = open_data_set("coco_style", tmp_path, fits=tmp_path / "spin.npz")
+    assert [sample.has_pose.tolist() for sample in records] == [[False], [True]]
+    assert records.problems.counts == {}
+
+
 def test_bad_spin_fits_are_left_out(lsp_root):
     np.savez(lsp_root / "spin.npz", imgname=["im00001.jpg"], center=[[50, 60]],
              pose=np.zeros((1, 72)), shape=np.zeros((1, 10)), has_smpl=[0])  # fmt: skip

@@ -26,7 +26,7 @@ from romp_core.data.readers import open_data_set
 from romp_core.data.readers.mpi_inf_3dhp import mpi_inf_3dhp_npz
 from romp_core.data.sample import OCCLUDED
 from romp_core.errors import DataError, ImageError
-from romp_core.media import VideoWriter
+from romp_core.media import VideoWriter, write_image
 
 H36M = (
     "pelvis right_hip right_knee right_ankle left_hip left_knee left_ankle spine neck jaw head_top "
@@ -356,7 +356,9 @@ def test_real_panoptic(shared, tmp_path):
     folder, cameras = root / "160906_band1", ["00_16", "00_30"]
     for camera in cameras:  # the sample has no pictures
         for frame in ("00000168", "00000169"):
-            write_picture(folder / "hdImgs" / camera / f"{camera}_{frame}.jpg")
+            picture = folder / "hdImgs" / camera / f"{camera}_{frame}.jpg"
+            picture.parent.mkdir(parents=True, exist_ok=True)
+            write_image(picture, np.zeros((1080, 1920, 3), np.uint8))
     neck, pelvis = JOINTS_71.index("neck_lsp"), JOINTS_71.index("pelvis_mpii")
     records = open_data_set("panoptic", root, cameras=cameras)
     assert len(records) == 4

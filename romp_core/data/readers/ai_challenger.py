@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from romp_core.body.joints import JOINT_SETS
-from romp_core.data.readers.files import check_keys, numbers, read_json_list
+from romp_core.data.readers.files import check_keys, check_split, numbers, read_json_list
 from romp_core.data.readers.records import (
     Problems,
     Record,
@@ -39,9 +39,11 @@ def ai_challenger(root: Path, split: str = "train") -> RecordSet:
         split: "train" or "validation".
 
     Raises:
+        ConfigError: another split.
         FileNotFoundError: there are no annotations.
         DataError: they are damaged or of another form, or no picture is there.
     """
+    check_split(split, _FILES)
     file, folder = (Path(root) / name for name in _FILES[split])
     problems = Problems()
     records = []

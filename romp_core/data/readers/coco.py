@@ -17,6 +17,7 @@ from romp_core.data.readers.records import (
     Problems,
     Record,
     RecordSet,
+    annotated_size,
     boxes_from_xywh,
     checked_records,
     to_joints_71,
@@ -83,7 +84,7 @@ def coco_style(
         records.append(
             Record(
                 image["file_name"], Path(images) / image["file_name"], people,
-                ignored_boxes=ignored, tags=tags,
+                ignored_boxes=ignored, tags=tags, size=annotated_size(image),
             )
         )  # fmt: skip
     records = checked_records(records, problems, Path(images))

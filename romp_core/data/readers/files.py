@@ -1,7 +1,7 @@
 """Annotation files of all kinds, read without running them, with errors that help."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +187,16 @@ def check_keys(path: Path, content: Any, keys: Sequence[str]) -> None:
     missing = [key for key in keys if not isinstance(content, dict) or key not in content]
     if missing:
         raise DataError(f"{path} lacks {', '.join(missing)}; it is damaged or another file")
+
+
+def check_split(split: str, known: Collection[str]) -> None:
+    """Refuse a split that a data set does not have.
+
+    Raises:
+        ConfigError: it is none of those known.
+    """
+    if split not in known:
+        raise ConfigError(f"split is {split!r}; expected one of {', '.join(known)}")
 
 
 def _optional(package: str) -> Any:

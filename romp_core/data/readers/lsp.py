@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from romp_core.body.joints import JOINT_SETS
-from romp_core.data.readers.files import numbers, read_mat
+from romp_core.data.readers.files import check_split, numbers, read_mat
 from romp_core.data.readers.records import (
     Problems,
     Record,
@@ -33,9 +33,11 @@ def lsp(root: Path, split: str = "train") -> RecordSet:
         split: "train" (the first 1,000) or "test" (the others).
 
     Raises:
+        ConfigError: another split.
         FileNotFoundError: there are no annotations.
         DataError: they are damaged or of another form, or no picture is there.
     """
+    check_split(split, ("train", "test"))
     joints = _joints(Path(root), (3, 14, None)).transpose(2, 1, 0)
     keypoints = with_visibility(joints[..., :2] - 1, True, joints[..., 2] > 0)
     first = 0 if split == "train" else _LSP_TRAINING

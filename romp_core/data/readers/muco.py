@@ -16,6 +16,7 @@ from romp_core.data.readers.records import (
     Problems,
     Record,
     RecordSet,
+    annotated_size,
     boxes_around,
     checked_records,
     to_joints_71,
@@ -66,6 +67,7 @@ def muco(root: Path) -> RecordSet:
         }
         (fx, fy), (cx, cy) = image["f"], image["c"]
         K = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], np.float32)
-        records.append(Record(image["file_name"], root / "images" / image["file_name"], people, K))
+        file = root / "images" / image["file_name"]
+        records.append(Record(image["file_name"], file, people, K, size=annotated_size(image)))
     records = checked_records(records, problems, root)
     return RecordSet("muco", records, _JOINTS, problems)

@@ -25,7 +25,7 @@ from romp_core.errors import DataError
 _JOINTS = JOINT_SETS["panoptic19"]
 _POSES = "hdPose3d_stage1_coco19"
 _METRES = 0.01
-_CAMERA_KEYS = ("K", "R", "t", "distCoef")
+_CAMERA_KEYS = ("K", "R", "t", "distCoef", "resolution")
 ACTIVITIES = ("haggling", "mafia", "ultimatum", "pizza")
 
 
@@ -58,7 +58,7 @@ def panoptic(
 
 
 def read_camera(folder: Path, name: str) -> dict[str, np.ndarray]:
-    """K (3, 3), R (3, 3), t (3,) in metres and distCoef (5,) of one camera.
+    """K (3, 3), R (3, 3), t (3,) in metres, distCoef (5,) and resolution (2,) of one camera.
 
     Raises:
         FileNotFoundError, DataError: there is no calibration of that camera.
@@ -96,7 +96,8 @@ def _records(folder: Path, camera_name: str, problems: Problems) -> list[Record]
         people = {"joints_3d": joints, "keypoints_2d": keypoints, "boxes": boxes}
         image = folder / "hdImgs" / camera_name / f"{camera_name}_{frame}.jpg"
         tags = {"sequence": folder.name, "activity": _activity(folder.name)}
-        records.append(Record(name, image, people, camera["K"].astype(np.float32), tags=tags))
+        K, size = camera["K"].astype(np.float32), tuple(map(int, camera["resolution"]))
+        records.append(Record(name, image, people, K, tags=tags, size=size))
     return records
 
 

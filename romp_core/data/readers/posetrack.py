@@ -15,6 +15,7 @@ from romp_core.data.readers.records import (
     Problems,
     Record,
     RecordSet,
+    annotated_size,
     boxes_around,
     boxes_from_xywh,
     checked_records,
@@ -79,7 +80,7 @@ def _records(file: Path, root: Path, problems: Problems) -> list[Record]:
         ignored = _ignored(image)
         records.append(
             Record(image["file_name"], root / image["file_name"], people, ignored_boxes=ignored,
-                   tags=tags)
+                   tags=tags, size=annotated_size(image))
         )  # fmt: skip
     return records
 

@@ -4,7 +4,7 @@ Both name a picture and give one person of it. They attach to that picture's per
 joints they lie nearest to; what finds no picture or no person is counted and named.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import NamedTuple
@@ -93,14 +93,20 @@ def attach(records: RecordSet, fits: list[Fit], with_betas: bool = True) -> Reco
         The data set; people without fit have NaN. Fits without a person are in its `problems`.
     """
     problems = Problems.joined(records.problems)
+    counts = Counter(record.image.name for record in records.records)
+
+    def key(image: PurePath) -> str:
+        """The file's name, and its folder's where several folders have such a file."""
+        name = image.name.removeprefix(_COCO_2014)
+        return name if counts[name] < 2 else f"{image.parent.name}/{name}"
+
     by_image = defaultdict(list)
     for fit in fits:
-        by_image[PurePath(fit.image).name.removeprefix(_COCO_2014)].append(fit)
+        by_image[key(PurePath(fit.image))].append(fit)
     attached = []
     for record in records.records:
-        attached.append(
-            _with_fits(record, by_image.pop(record.image.name, []), problems, with_betas)
-        )
+        found = by_image.pop(key(record.image), [])
+        attached.append(_with_fits(record, found, problems, with_betas))
     for name, left in by_image.items():
         for _ in left:
             problems.add("fits without a picture", name)

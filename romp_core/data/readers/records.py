@@ -6,6 +6,7 @@ A reader never drops anything in silence: what it leaves out is counted and name
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -69,6 +70,7 @@ class Record:
         ignored_boxes: (M, 4), see `Sample`.
         tags: what protocols select by, for example {"sequence": "courtyard_box_00"}.
         frame: number of the frame in the video, from 0; None for pictures.
+        size: width and height that the annotations are for; None where the data set does not say.
     """
 
     name: str
@@ -79,16 +81,26 @@ class Record:
     ignored_boxes: np.ndarray = field(default_factory=lambda: np.zeros((0, 4), np.float32))
     tags: Mapping[str, str] = field(default_factory=dict)
     frame: int | None = None
+    size: tuple[int, int] | None = None
 
     def read_image(self) -> np.ndarray:
         """The picture, (H, W, 3) uint8 BGR.
 
         Raises:
-            FileNotFoundError, ImageError: it is missing or damaged.
+            FileNotFoundError, ImageError: it is missing or damaged, or of another size than its
+                annotations.
         """
-        if self.frame is None:
-            return read_image(self.image)
-        return read_frame(self.image, self.frame)
+        if self.frame is not None:
+            return read_frame(self.image, self.frame)
+        image = read_image(self.image)
+        height, width = image.shape[:2]
+        if self.size not in (None, (width, height)):
+            raise ImageError(
+                f"{self.image} is {width} x {height} pixels, its annotations are for "
+                f"{self.size[0]} x {self.size[1]}: take the original picture, not resized, and not "
+                "turned by an EXIF orientation that the annotations do not know"
+            )
+        return image
 
 
 @dataclass(frozen=True)
@@ -186,6 +198,12 @@ def checked_records(records: Sequence[Record], problems: Problems, root: Path) -
             f"would be {records[0].image}. Is {root} the right root?"
         )
     return there
+
+
+def annotated_size(image: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Width and height of a picture's entry in COCO's style; None where it lacks them."""
+    size = image.get("width"), image.get("height")
+    return size if all(size) else None
 
 
 def read_frame(path: Path, frame: int) -> np.ndarray:

@@ -1,7 +1,9 @@
 """All readers by name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +25,11 @@ from romp_core.data.readers.smpl_people import read_smpl_bodies
 from romp_core.data.readers.three_doh50k import three_doh50k
 from romp_core.data.readers.three_dpw import three_dpw
 from romp_core.data.readers.up3d import up3d
-from romp_core.errors import ConfigError
+from romp_core.errors import ConfigError, DataError, RompError
 
 
-def _user_data(root: Path) -> RecordSet:
-    return coco_style(root / "annotations.json", root / "images")
+def _user_data(root: Path, *, with_empty: bool = False) -> RecordSet:
+    return coco_style(root / "annotations.json", root / "images", with_empty=with_empty)
 
 
 READERS: dict[str, Callable[..., RecordSet]] = {
@@ -74,8 +76,8 @@ def open_data_set(
         options: the reader's own, such as `split`.
 
     Raises:
-        ConfigError: there is no such data set or option, or 3DPW without `smpl`.
-        FileNotFoundError, DataError: files are missing or damaged.
+        ConfigError: there is no such data set, option or split, or 3DPW without `smpl`.
+        FileNotFoundError, DataError: files are missing, damaged or of another form.
     """
     if name not in READERS:
         raise ConfigError(f"there is no data set {name!r}; expected one of {', '.join(READERS)}")
@@ -88,11 +90,32 @@ def open_data_set(
     if name in _GIVEN_IN_SMPL and bodies is not None:
         options["bodies"] = bodies
     try:
-        records = READERS[name](Path(root), **options)
+        signature(READERS[name]).bind(root, **options)
     except TypeError as error:
         raise ConfigError(f"options of data set {name!r}: {error}") from error
+    with _form_told(f"a file of data set {name!r} below {root}"):
+        records = READERS[name](Path(root), **options)
     if fits is None:
         return records
     records = replace(records, bodies=bodies or {})
     read = eft_fits if Path(fits).suffix == ".json" else spin_fits
-    return attach(records, read(Path(fits)), with_betas=bodies is not None)
+    with _form_told(str(fits)):
+        return attach(records, read(Path(fits)), with_betas=bodies is not None)
+
+
+@contextmanager
+def _form_told(what: str) -> Iterator[None]:
+    """Readers check what often goes wrong; but a file may hold anything in any place.
+
+    Raises:
+        DataError: instead of whatever Python says of what it did not expect.
+    """
+    try:
+        yield
+    except RompError:
+        raise
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{what} is of another form than the official one ({type(error).__name__}: {error}); "
+            "get it again, and see whether the options fit it"
+        ) from error
