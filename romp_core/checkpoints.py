@@ -122,7 +122,8 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
             )
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"weights file {path} does not exist")
+        found = "is a folder" if path.is_dir() else "does not exist"
+        raise FileNotFoundError(f"weights file {path} {found}; expected a file of weights")
     if path.stat().st_size == 0:
         raise CheckpointError(f"{path} is empty; expected a weights file")
     return _read_own(path) if _is_safetensors(path) else _read_published(path)
@@ -205,9 +206,11 @@ def _read_published(path: Path) -> Checkpoint:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        # PyTorch advises to run what is in the file, and only then says what that is.
+        reason = str(error).partition("\n\n")[2].strip().partition("\n")[0] or "damaged"
         raise CheckpointError(
             f"{path} holds something other than tensors, or is no weights file; nothing in it "
-            f"was run ({str(error).splitlines()[0]})"
+            f"was run ({reason})"
         ) from error
     except Exception as error:  # damaged zip archives and pickles raise nearly anything
         raise CheckpointError(

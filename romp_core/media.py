@@ -147,7 +147,9 @@ class Video:
         # FFmpeg would play a text file: as a terminal that scrolls through it.
         with self.path.open("rb") as file:
             is_text = b"\0" not in file.read(4096)
-        capture = cv2.VideoCapture() if is_text else cv2.VideoCapture(str(self.path))
+        # To FFmpeg, `10:30.mp4` is a protocol.
+        path = str(self.path.absolute())
+        capture = cv2.VideoCapture() if is_text else cv2.VideoCapture(path)
         if not capture.isOpened():
             raise ImageError(
                 f"{self.path} cannot be opened as a video: it is damaged, or neither an image "
@@ -230,9 +232,13 @@ class VideoWriter:
         height, width = frame.shape[:2]
         codec = cv2.VideoWriter.fourcc(*"mp4v")
         self._shape = frame.shape
-        self._writer = cv2.VideoWriter(str(self.path), codec, self.fps, (width, height))
+        path = str(self.path.absolute())  # see `Video._open`
+        self._writer = cv2.VideoWriter(path, codec, self.fps, (width, height))
         if not self._writer.isOpened():
-            raise ImageError(f"{self.path}: OpenCV cannot write a {width}x{height} MPEG-4 video")
+            raise ImageError(
+                f"{self.path}: OpenCV cannot write a {width}x{height} MPEG-4 video; expected "
+                "sides of at least 2 pixels and a folder that can be written to"
+            )
 
     def close(self) -> None:
         """Finish the file."""

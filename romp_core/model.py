@@ -2,6 +2,7 @@
 
 import logging
 import math
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -32,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 class Romp:
     """A network, a body, and the way from an image to `People`.
+
+    Any thread may predict; they take turns.
 
     Args:
         network: the network; moved to the device.
@@ -74,6 +77,7 @@ class Romp:
         self.max_people = max_people
         self.horizontal_fov_deg = horizontal_fov_deg
         self._path = DevicePath(self.network, self.decoder)
+        self._turn = threading.Lock()  # engines and runtimes serve one thread at a time
         self.runtime = choose_runtime(self, choices(runtime, precision, self.device, self.network))
         logger.info("runtime: %s on %s", self.runtime_name, self.device)
 
@@ -141,7 +145,8 @@ class Romp:
         Raises:
             As `predict`.
         """
-        return self._launch(images, intrinsics, with_vertices)()
+        with self._turn:
+            return self._launch(images, intrinsics, with_vertices)()
 
     def predict_stream(
         self,
@@ -161,16 +166,20 @@ class Romp:
             with_vertices: as in `predict`.
 
         Raises:
-            As `predict`, at the image in question.
+            As `predict`, at the image in question; the people of the one before are lost, too.
         """
         pending = None
         for image in images:
-            launched = self._launch([image], [intrinsics], with_vertices)
-            if pending is not None:
-                yield pending()[0]
+            with self._turn:
+                launched = self._launch([image], [intrinsics], with_vertices)
+                people = pending()[0] if pending is not None else None
+            if people is not None:
+                yield people
             pending = launched
         if pending is not None:
-            yield pending()[0]
+            with self._turn:
+                people = pending()[0]
+            yield people
 
     def _launch(
         self,

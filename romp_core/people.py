@@ -1,5 +1,6 @@
 """People: what is known of everybody in one image."""
 
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -140,6 +141,8 @@ class People:
         if not path.is_file():
             raise FileNotFoundError(f"{path} does not exist; expected a file of saved people")
         try:
+            if not zipfile.is_zipfile(path):  # NumPy would advise to unpickle it
+                raise ValueError("it is no .npz archive, or a damaged one")
             with np.load(path, allow_pickle=False) as stored:
                 return cls(**{name: stored[name] for name in _SHAPES})
         except Exception as error:  # damaged archives raise nearly anything

@@ -83,7 +83,8 @@ def bench(
         try:
             romp, seconds = start(*choice)
         except Exception as error:  # whatever a driver or runtime comes up with
-            print(f"{', '.join(choice):28} {str(error).splitlines()[0]}")
+            reason = str(error) or type(error).__name__
+            print(f"{', '.join(choice):28} {reason.splitlines()[0]}")
             continue
         _print_row(romp.runtime_name, romp, image, vertices, runs, seconds)
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import track
 
 from romp_core.data.synthetic import SyntheticConfig, SyntheticPeople
-from romp_core.errors import ConfigError
+from romp_core.errors import ConfigError, ImageError
 from romp_core.media import open_media
 from romp_core.model import load
 from romp_core.people import People
@@ -45,6 +45,7 @@ def compare_runtimes(
 
     Raises:
         FileNotFoundError: The source, the weights or the body does not exist.
+        ImageError: Nothing in the source can be read.
         ConfigError: The device is not there, or count is below 1.
         RendererError: There is no source, and no off-screen OpenGL to render people.
     """
@@ -84,7 +85,11 @@ def _synthetic(count: int) -> list[np.ndarray]:
 
 
 def _frames(source: Path, count: int) -> list[np.ndarray]:
-    return [image for _, image in islice(open_media(source, lambda problem: None), count)]
+    unreadable: list[ImageError] = []
+    pictures = [image for _, image in islice(open_media(source, unreadable.append), count)]
+    if not pictures:
+        raise unreadable[0]
+    return pictures
 
 
 def _row(cells: Iterable[object]) -> str:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from romp_core.checkpoints import read_checkpoint
 from romp_core.errors import ConfigError
-from romp_core.runtime.export import SUFFIXES, export_network
+from romp_core.runtime.export import SUFFIXES, export_network, files_of
 
 
 def export(
@@ -27,13 +27,14 @@ def export(
 
     Raises:
         FileNotFoundError: The weights, or the output's folder, do not exist.
-        ConfigError: The output exists or ends in something else, or the format's runtime, which
-            checks the file, is not installed.
-        ExportError: The file does not answer as PyTorch does; it is removed.
+        ConfigError: The output, or OpenVINO's .bin beside it, exists; it ends in something else; or
+            the format's runtime, which checks the file, is not installed.
+        ExportError: The file cannot be written, or does not answer as PyTorch does; it is removed.
     """
     path = Path(Path(weights).stem + SUFFIXES[to]) if out is None else Path(out)
-    if path.exists() and not overwrite:
-        raise ConfigError(f"{path} exists; choose another name or set overwrite to true")
+    existing = [file for file in files_of(path) if file.exists()]
+    if existing and not overwrite:
+        raise ConfigError(f"{existing[0]} exists; choose another name or set overwrite to true")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"folder {path.parent} does not exist")
     checkpoint = read_checkpoint(weights)

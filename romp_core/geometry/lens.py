@@ -26,6 +26,9 @@ _UNDISTORTION = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 40, 1e-6)
 _LARGEST_ERROR = 1.0
 """Pixels by which a ray may miss the pixel that it was found for."""
 
+_RADII = np.arange(0, 10, 0.002)
+"""Distances from the optical axis, at z = 1, at which `CameraModel._reach` looks."""
+
 
 @dataclass(frozen=True, eq=False)
 class CameraModel:
@@ -95,7 +98,8 @@ class CameraModel:
 
         Args:
             points: (*, 3) metres. Nearer than `NEAREST_DEPTH`, or behind the camera, they count
-                as at that depth.
+                as at that depth. Where the distortion would turn back towards the picture, they
+                go on outwards as in a pinhole camera.
 
         Returns:
             (*, 2) float64 pixels.
@@ -104,14 +108,35 @@ class CameraModel:
         depth = np.maximum(points[..., 2:], NEAREST_DEPTH)
         if self.is_pinhole:
             return points[..., :2] / depth * K.diagonal()[:2] + K[:2, 2]
-        flat = np.concatenate([points[..., :2], depth], -1).reshape(-1, 1, 3)
-        if not len(flat):
-            return points[..., :2]
+        rays = points[..., :2] / depth
+        if not rays.size:
+            return rays
+        beyond = np.maximum(np.linalg.norm(rays, axis=-1, keepdims=True) / self._reach, 1)
+        pixels = self._distorted(rays / beyond, K, self._coefficients)
+        return (pixels - K[:2, 2]) * beyond + K[:2, 2]
+
+    def _distorted(self, rays: np.ndarray, K: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
+        """(*, 2) pixels of rays (*, 2)."""
+        flat = np.concatenate([rays, np.ones_like(rays[..., :1])], -1).reshape(-1, 1, 3)
         project = cv2.projectPoints
         if self.distortion == EQUIDISTANT:
             project = cv2.fisheye.projectPoints
-        pixels, _ = project(flat, np.zeros(3), np.zeros(3), K, self._coefficients)
-        return pixels.reshape(*points.shape[:-1], 2)
+        pixels, _ = project(flat, np.zeros(3), np.zeros(3), K, coefficients)
+        return pixels.reshape(rays.shape)
+
+    @cached_property
+    def _reach(self) -> float:
+        """Up to which distance from the axis, at z = 1, what lies farther out is seen farther out.
+
+        Polynomials turn back somewhere beyond the picture, where nobody calibrated them, and would
+        show in it the feet of somebody who stands close.
+        """
+        radial = self._coefficients.copy()
+        if self.distortion != EQUIDISTANT:
+            radial[2:4] = radial[8:] = 0  # tangential and the like
+        rays = np.stack([_RADII, np.zeros_like(_RADII)], -1)
+        outwards = np.diff(self._distorted(rays, np.eye(3), radial)[:, 0]) > 0
+        return np.inf if outwards.all() else _RADII[max(np.argmin(outwards), 1)]
 
     def as_pinhole_sees(self, points: np.ndarray) -> np.ndarray:
         """Points of the same depths that a pinhole camera with this K sees where the lens does.

@@ -66,14 +66,19 @@ class DepthImage:
             is not positive and finite is unknown.
 
     Raises:
-        ImageError: not a non-empty (H, W) array.
+        ImageError: not a non-empty (H, W) array of floating-point numbers.
     """
 
     metres: np.ndarray
 
     def __post_init__(self):
-        if self.metres.ndim != 2 or not self.metres.size:
-            raise ImageError(f"depth has shape {self.metres.shape}; expected (H, W), not empty")
+        metres = np.asarray(self.metres)
+        if metres.ndim != 2 or not metres.size or metres.dtype.kind != "f":
+            raise ImageError(
+                f"depth has shape {metres.shape} and dtype {metres.dtype}; expected (H, W), not "
+                "empty, floating-point metres: sensors that give whole millimetres need / 1000"
+            )
+        object.__setattr__(self, "metres", metres)
 
     def check_view(self, size: tuple[int, int]) -> None:
         """Refuse a depth image that cannot be registered to a colour image of that size.

@@ -6,7 +6,6 @@ call.
 """
 
 from collections.abc import Callable, Sequence
-from itertools import cycle
 from typing import NamedTuple
 
 import numpy as np
@@ -93,21 +92,27 @@ class CudaEngine:
         self._runtime = runtime
         self._device = device
         self._compute = torch.cuda.Stream(device)
-        self._slots = cycle([_Slot(device), _Slot(device)])
+        self._free: list[_Slot] = []  # of launches that were answered
         self._ways: Kept[Callable[[Tensor, Request], Packed]] = Kept(_KEPT_WAYS)
         self._memory = torch.cuda.graph_pool_handle()
 
     @torch.inference_mode()
     def launch(self, images: Sequence[np.ndarray], request: Request) -> Callable[[], Found]:
         """See `Engine`; returns while the GPU still works."""
-        slot = next(self._slots)
+        slot = self._free.pop() if self._free else _Slot(self._device)
         pixels = slot.upload(images)
         sizes = tuple(image.shape[:2] for image in images)
         with torch.cuda.device(self._device), torch.cuda.stream(self._compute):
             self._compute.wait_event(slot.uploaded)
             packed = self._way(sizes, pixels, request)(pixels, request)
             slot.keep(packed)
-        return lambda: slot.download(packed.shapes)
+
+        def answer() -> Found:
+            found = slot.download(packed.shapes)
+            self._free.append(slot)
+            return found
+
+        return answer
 
     def _way(
         self, sizes: Sizes, pixels: Tensor, request: Request

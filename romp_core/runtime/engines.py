@@ -27,10 +27,10 @@ class Engine(Protocol):
     """Takes images through a network to people."""
 
     def launch(self, images: Sequence[np.ndarray], request: Request) -> Callable[[], Found]:
-        """Begin with images, (H, W, 3) uint8 BGR each; the answer waits for what is found.
+        """Begin with images, (H, W, 3) uint8 BGR each; the answer, to be asked for once, waits
+        for what is found.
 
-        The images may be changed after the call. At most two launches wait for their result at
-        a time.
+        The images may be changed after the call. For one thread at a time.
         """
 
 

@@ -29,6 +29,11 @@ LARGEST_DIFFERENCE = 1e-3
 _INPUT = "images"
 
 
+def files_of(path: Path) -> list[Path]:
+    """All files that an export to a path writes."""
+    return [path, path.with_suffix(".bin")] if path.suffix == SUFFIXES["openvino"] else [path]
+
+
 def export_network(network: RompNetwork, to: str, path: Path) -> float:
     """Write a network as a file: "images" (B, 3, S, S) float32 RGB 0..255 in, the fields of `Maps`
     out, any batch size B.
@@ -45,7 +50,7 @@ def export_network(network: RompNetwork, to: str, path: Path) -> float:
 
     Raises:
         ConfigError: an unknown format, another ending, or the format's runtime is not installed.
-        ExportError: the file does not answer as PyTorch does.
+        OSError, ExportError: the file cannot be written, or does not answer as PyTorch does.
     """
     if to not in SUFFIXES:
         raise ConfigError(f"format is {to!r}; expected one of {', '.join(SUFFIXES)}")
@@ -62,7 +67,7 @@ def export_network(network: RompNetwork, to: str, path: Path) -> float:
     try:
         return _check(network, answer(path))
     except ExportError:
-        for written in (path, path.with_suffix(".bin")):
+        for written in files_of(path):
             written.unlink(missing_ok=True)
         raise
 
@@ -109,7 +114,10 @@ def _onnx_answer(path: Path) -> Answer:
 def _write_xml(model: bytes, path: Path) -> None:
     import openvino
 
-    openvino.save_model(openvino.Core().read_model(model), path, compress_to_fp16=False)
+    try:
+        openvino.save_model(openvino.Core().read_model(model), path, compress_to_fp16=False)
+    except RuntimeError as error:
+        raise ExportError(f"{path} cannot be written: {' '.join(str(error).split())}") from error
 
 
 def _xml_answer(path: Path) -> Answer:

@@ -135,9 +135,11 @@ def test_pickles_that_run_commands_do_not(published, zipped, tmp_path):
     marker, path = tmp_path / "ran", tmp_path / "evil.pkl"
     content = dict(published) | {"evil": RunsACommand(marker)}
     torch.save(content, path, _use_new_zipfile_serialization=zipped)
-    with pytest.raises(CheckpointError, match="nothing in it was run"):
+    with pytest.raises(CheckpointError, match="nothing in it was run") as caught:
         read_checkpoint(path)
     assert not marker.exists()
+    assert "system" in str(caught.value)
+    assert "weights_only" not in str(caught.value)  # PyTorch advises to run it
 
 
 @pytest.mark.parametrize("keep", [0, 5, 1000, -1000])

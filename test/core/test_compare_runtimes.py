@@ -37,6 +37,13 @@ def test_every_runtime_has_a_row(tmp_path, weights, capsys):
     assert all(row[1] == row[2] == row[3] and float(row[4]) < 0.1 for row in exact)
 
 
+def test_a_folder_of_damaged_pictures_is_refused(tmp_path, weights, capsys):
+    (tmp_path / "damaged.jpg").write_bytes(b"no picture")
+    arguments = ["--source", str(tmp_path), "--weights", str(weights), "--device", "cpu"]
+    assert main(["compare-runtimes", *arguments]) == 2
+    assert "damaged.jpg cannot be decoded" in capsys.readouterr().err
+
+
 def test_a_count_of_nothing_is_refused(capsys):
     assert main(["compare-runtimes", "--count", "0"]) == 2
     assert "count is 0" in capsys.readouterr().err

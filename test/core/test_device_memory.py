@@ -94,6 +94,19 @@ def test_launches_of_changing_size_find_the_same_people_in_the_same_memory(
     assert not memory
 
 
+def test_launches_that_wait_longer_than_later_ones_keep_their_people(engines, light_network):
+    engine, reference = engines
+    request = Request(-1.0, 5, False)
+    images = [pictures(light_network, 1, seed) for seed in range(4)]
+    first, second = (engine.launch(image, request) for image in images[:2])
+    first()
+    engine.launch(images[2], request)()
+    last = engine.launch(images[3], request)
+    for answer, image in ((second, images[1]), (last, images[3])):
+        expected = reference.launch(image, request)().fields["pose"]
+        np.testing.assert_allclose(answer().fields["pose"], expected, rtol=1e-3, atol=1e-2)
+
+
 def test_what_is_found_outlives_the_next_launches(engines, light_network):
     engine, _ = engines
     request = Request(-1.0, 5, False)

@@ -63,10 +63,12 @@ def test_a_file_that_differs_is_refused_and_removed(tmp_path, monkeypatch):
         folded.final_layers["2"][-1].bias.data += 0.1
 
     monkeypatch.setattr(module, "fold_batch_norms", fold_wrongly)
-    path = tmp_path / "network.onnx"
+    path, other = tmp_path / "network.onnx", tmp_path / "network.bin"
+    other.write_bytes(b"somebody else's")
     with pytest.raises(ExportError, match="center_map of the exported network differs"):
         export_network(network, "onnx", path)
     assert not path.exists()
+    assert other.exists()
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +86,20 @@ def test_the_command_names_the_file_after_the_weights(tmp_path, weights, monkeyp
     assert (tmp_path / "light.onnx").stat().st_size > 1e6
     assert main(["export", "--to", "onnx", "--weights", str(weights)]) == 2
     assert "light.onnx exists" in capsys.readouterr().err
+
+
+def test_weights_beside_openvino_files_are_not_overwritten(tmp_path, weights, capsys):
+    (tmp_path / "network.bin").write_bytes(b"somebody else's")
+    arguments = ["--to", "openvino", "--out", str(tmp_path / "network.xml")]
+    assert main(["export", "--weights", str(weights), *arguments]) == 2
+    assert "network.bin exists" in capsys.readouterr().err
+
+
+def test_openvino_files_that_cannot_be_written_are_named(weights, capsys):
+    pytest.importorskip("openvino")
+    arguments = ["--to", "openvino", "--out", "/proc/network.xml"]
+    assert main(["export", "--weights", str(weights), *arguments]) == 2
+    assert "/proc/network.xml cannot be written" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

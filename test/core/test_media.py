@@ -46,6 +46,11 @@ def test_path_beyond_ascii(tmp_path):
     assert read_image(tmp_path / "Käse 人.png").shape == (48, 64, 3)
 
 
+def test_videos_may_be_named_after_the_time(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert len(list(Video(write_video("2026-11-29T10:30:00.mp4")))) == 7
+
+
 def test_folder_is_read_in_natural_order_and_ignores_other_files(tmp_path):
     for name in ("frame10.png", "frame2.JPG", "frame1.png", "a.png"):
         write_image(tmp_path / name, gradient())

@@ -1,6 +1,8 @@
 """Romp: from images to people, with weights that see people everywhere."""
 
+import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -113,6 +115,31 @@ def test_a_stream_gives_what_single_images_give(romp):
     for image, found in zip(images, streamed, strict=True):
         assert same(romp.predict(image, K), found)
     assert list(romp.predict_stream([])) == []
+
+
+def test_threads_take_turns(light_network, small_body):
+    romp = Romp(light_network, small_body)
+    runtime, busy = romp.runtime, []
+
+    class ForOneThread:
+        name, precision = runtime.name, runtime.precision
+
+        def __call__(self, squares):
+            busy.append(squares)
+            time.sleep(0.02)
+            assert len(busy) == 1
+            maps = runtime(squares)
+            busy.clear()
+            return maps
+
+    romp.runtime = ForOneThread()
+    images = [photo(120, 90, seed) for seed in range(4)]
+    expected = [romp.predict(image) for image in images]
+    with ThreadPoolExecutor(4) as threads:
+        streamed = threads.submit(lambda: list(romp.predict_stream(images)))
+        found = list(threads.map(romp.predict, images))
+    assert all(map(same, found, expected))
+    assert all(map(same, streamed.result(), expected))
 
 
 def test_nobody_gives_an_empty_people_never_none(light_network, small_body):

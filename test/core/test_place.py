@@ -82,6 +82,17 @@ def test_moved_points_let_a_pinhole_see_what_the_lens_sees(name):
 
 
 @pytest.mark.parametrize(
+    ("name", "coefficients"),
+    [("plumb_bob", (-0.3, 0.0, 0.001, 0.0)), ("equidistant", (0.0, 0.0, 0.0, -0.1))],
+)
+def test_what_is_farther_from_the_axis_is_never_seen_nearer_to_the_middle(name, coefficients):
+    camera = CameraModel(K, name, coefficients)
+    angles = np.radians(np.arange(0, 89, 0.5))
+    points = np.stack([0 * angles, np.sin(angles), np.cos(angles)], -1)
+    assert (np.diff(camera.project(points)[:, 1]) > 0).all()
+
+
+@pytest.mark.parametrize(
     ("model", "coefficients", "reason"),
     [
         ("fisheye62", (0.0,) * 4, "'fisheye62'; expected one of plumb_bob"),
@@ -169,6 +180,15 @@ def test_weak_perspective_pixels_do_not_move_the_depth(open_body, name, distance
     found = place_by_pixels(body_points(people), pixels, camera, size)
     assert np.median(errors(people, found)) < 0.002 * distance
     assert errors(people, found).max() < 0.01 * distance
+
+
+@pytest.mark.parametrize("distance", [0.8, 1.2])
+def test_feet_beyond_what_the_lens_is_calibrated_for_move_nobody(open_body, distance):
+    camera = CameraModel(K, "plumb_bob", (-0.3, 0.0, 0.0, 0.0))
+    where = np.array([[0.2, 0.6, distance]])
+    people = standing_people(open_body, camera, where)
+    found = place_by_pixels(body_points(people), weak_perspective_pixels(people), camera, SIZE)
+    assert errors(people, found).max() < 0.05
 
 
 def test_taking_weak_perspective_pixels_for_exact_moves_people_who_lean(open_body):

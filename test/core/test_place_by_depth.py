@@ -154,6 +154,8 @@ def test_depth_of_another_view_is_refused(open_body):
         place_by_depth(guess, DepthImage(np.ones((320, 320))), CAMERA, SIZE, open_body)
     with pytest.raises(ImageError, match=r"expected \(H, W\)"):
         DepthImage(np.ones((4, 4, 1)))
+    with pytest.raises(ImageError, match="whole millimetres need / 1000"):
+        DepthImage(np.full((240, 320), 3000, np.uint16))
 
 
 def test_people_without_vertices_cannot_be_measured(open_body):
