@@ -18,14 +18,14 @@ if [[ $# -gt 0 ]]; then shift; fi
 configs=$(cd "$(dirname "$0")/../config/training" && pwd)
 mkdir -p runs
 
-steps=(open_lifting open_mobilenet open_refinement)
+steps=(open_lifting open_mobilenet open_refinement open_seen_lifting)
 finished=true
 for name in "${steps[@]}"; do [[ -f runs/$name/finished ]] || finished=false; done
 if $finished && [[ -f runs/open.safetensors ]]; then
     cat <<END
 Everything is finished already; nothing was done, and runs/open.safetensors is ready.
 To take more steps, remove what they change, then run this again, such as with -- --set schedule.epochs=100:
-    rm -r runs/open_mobilenet/finished runs/open_refinement
+    rm -r runs/open_mobilenet/finished runs/open_refinement runs/open_seen_lifting
 To train anew, remove all steps: rm -r ${steps[*]/#/runs/}
 END
     exit
@@ -57,6 +57,7 @@ romp-core render-dataset runs/synthetic --count "$pictures" --size 512 --workers
     --poses "$poses" --panoramas "$panoramas"
 train open_mobilenet "$@"
 train open_refinement "$@"
-romp-core convert weights runs/open_refinement/weights.safetensors runs/open.safetensors --half \
+train open_seen_lifting --set "data.0.options.path=$poses" "$@"
+romp-core convert weights runs/open_seen_lifting/weights.safetensors runs/open.safetensors --half \
     --overwrite
 echo "runs/open.safetensors is ready: romp-core evaluate --weights runs/open.safetensors"

@@ -121,8 +121,9 @@ class TrainingConfig:
         task: `bodies`, ROMP itself; or `pretraining`, which teaches the backbone joint heatmaps,
             associative embedding and, where pictures come with dense maps, body parts, depth
             and normals; or `lifting`, which teaches a network with `lifting` what body 17
-            keypoints belong to, from recorded poses alone (data: `poses`). The weights that the
-            last two write are what `initial` of a further run names.
+            keypoints belong to, from recorded poses (data: `poses`) and, if there are other
+            data, from people of pictures as the network of `initial` sees them. The weights that
+            the last two write are what `initial` of a further run names.
         output: folder of checkpoints, logs and `weights.safetensors`.
         size: side of the training pictures in pixels, a multiple of 64; inference takes
             `network.input_size`.
@@ -132,7 +133,10 @@ class TrainingConfig:
         center: what the center map shows: `torso`, the paper's body center, or `box`, the middle
             of a person's box, which is where MoveNet's keypoint offsets start.
         keypoints_by_box: measure projected joints in units of a person's size instead of the
-            picture's, so that small people count as much as large ones.
+            picture's, so that small people count as much as large ones; task `lifting` always
+            does.
+        seen_pictures: how many pictures task `lifting` looks at, by all processes, before it
+            begins.
         losses: weights.
         prior: .npz or .pkl of the pose prior; "open" for the package's own, null for none.
         schedule: how long, how fast.
@@ -155,6 +159,7 @@ class TrainingConfig:
     car_gamma: float = 0.2
     center: Literal["torso", "box"] = "torso"
     keypoints_by_box: bool = False
+    seen_pictures: int = 7000
     losses: LossWeights = field(default_factory=LossWeights)
     prior: str | None = "open"
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
@@ -165,6 +170,7 @@ class TrainingConfig:
     def __post_init__(self):
         fits = self.size > 0 and self.size % SIZE_MULTIPLE == 0
         _expect(fits, "size", self.size, f"a multiple of {SIZE_MULTIPLE}")
+        _expect(self.seen_pictures > 0, "seen_pictures", self.seen_pictures, "1 or more")
         _expect(0 <= self.seed < 2**32, "seed", self.seed, "0 to 4294967295")
 
 

@@ -1,9 +1,7 @@
-"""Training of the lifting layers: poses seen by random cameras, without any picture."""
+"""Training of the lifting layers: from poses alone, and from people as a network sees them."""
 
-import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,136 +10,94 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from romp_core.body.joints import JOINT_SETS
 from romp_core.body.model import BodyModel
-from romp_core.data.synthetic.people import random_betas
-from romp_core.data.synthetic.poses import PoseSampler, load_poses
 from romp_core.errors import ConfigError
-from romp_core.geometry.rotations import axis_angle_to_matrix
+from romp_core.evaluation.keypoints import BOX_TO_AREA
 from romp_core.mesh_parameters import MeshDecoder
 from romp_core.network import RompNetwork
-from romp_core.network.evidence import KEYPOINTS
-from romp_core.training import losses
-from romp_core.training.config import TrainingConfig
-from romp_core.training.evidence import believable, relative_depth
+from romp_core.network.evidence import Evidence
+from romp_core.training.body_losses import AnnotatedPeople, BodyLosses
+from romp_core.training.config import DataConfig, TrainingConfig
+from romp_core.training.evidence import relative_depth
 from romp_core.training.finite import FiniteLossModule
+from romp_core.training.posed_people import PosedPeople, PoseStream, spoil_depth, spoil_keypoints
 from romp_core.training.schedule import make_optimizer
+from romp_core.training.seen_people import SeenPeople
 
-FIRST_LEG_KEYPOINT = 13  # knees and ankles come last in COCO's order
-_DEPTH_SPREAD, _DEPTH_NOISE = 0.5, (0.05, 1.0)  # in units of `Evidence.depth`
-_POOL = 40_000
-"""Poses drawn once; cameras, shapes and noise are new for every person."""
+_NEAREST_M = 0.2  # joints nearer to the camera, or behind it, are projected as if they were there
 
 
 @dataclass
-class PosedPeople:
-    """K people in front of level-headed cameras.
+class LiftingBatch:
+    """What one step learns from.
 
     Attributes:
-        rotations: (K, 24, 3, 3), the global orient turning into the optical frame.
-        betas: (K, 10).
-        place: (K, 3) where the pelvis is, metres, optical frame.
-        focal: (K,) focal length over the picture's half side.
-        sources: what they are, for messages.
+        posed: people without pictures.
+        seen: people of pictures, or None.
     """
 
-    rotations: Tensor
-    betas: Tensor
-    place: Tensor
-    focal: Tensor
-    sources: list[str] = field(default_factory=lambda: ["posed people"])
+    posed: PosedPeople
+    seen: SeenPeople | None = None
 
     def __len__(self) -> int:
-        return len(self.rotations)
+        return len(self.posed) + (len(self.seen) if self.seen else 0)
+
+    @property
+    def sources(self) -> list[str]:
+        """What is in it, for messages."""
+        return ["posed people", *(["people of the pictures"] if self.seen else [])]
 
 
-class PoseStream(IterableDataset):
-    """Endless batches of posed people.
-
-    Args:
-        batch_size: K.
-        path: recorded poses, see `load_poses`; None for procedural ones.
-        seed: of everything random.
-        pool: number of different poses.
+def split_data(config: TrainingConfig) -> tuple[DataConfig, list[DataConfig]]:
+    """The poses that lifting learns from, and the data sets of pictures beside them.
 
     Raises:
-        DataError: the file holds no poses.
+        ConfigError: not one entry of the configuration's data is named `poses`.
     """
-
-    def __init__(self, batch_size: int, path: str | None = None, seed: int = 0, pool: int = _POOL):
-        self.batch_size = batch_size
-        self.seed = seed
-        sampler = PoseSampler.varied(load_poses(Path(path)) if path else None)
-        rng = np.random.default_rng(seed)
-        self._poses = torch.from_numpy(np.stack([sampler(rng) for _ in range(pool)]))
-
-    def __iter__(self) -> Iterator[PosedPeople]:
-        rng = np.random.default_rng([self.seed, 1])
-        while True:
-            yield self._draw(rng)
-
-    def _draw(self, rng: np.random.Generator) -> PosedPeople:
-        count = self.batch_size
-        rotations = axis_angle_to_matrix(self._poses[rng.integers(len(self._poses), size=count)])
-        heading = rng.uniform(-math.pi, math.pi, count)
-        facing = rng.random(count) < 0.5
-        heading = np.where(facing, math.pi + rng.normal(0, 0.7, count), heading)
-        steep = rng.random(count) < 0.2
-        pitch = np.where(steep, rng.uniform(-0.6, 1.2, count), rng.normal(0.1, 0.25, count))
-        roll = rng.normal(0, 0.08, count)
-        turn = _rotations(heading, 1)
-        # World (x left, y up, z away) to optical (x right, y down, z forward): half a turn.
-        camera = _rotations(roll, 2) @ _rotations(pitch, 0) @ _rotations(np.full(count, math.pi), 2)
-        rotations[:, 0] = camera @ turn @ rotations[:, 0]
-        focal = 1 / np.tan(np.radians(rng.uniform(35, 100, count)) / 2)
-        # A standing person's height as a share of the picture's.
-        share = np.exp(rng.uniform(np.log(0.08), np.log(1.6), count))
-        depth = np.clip(focal * 2 * 1.6 / (2 * share), 0.7, 25)
-        sideways = rng.uniform(-0.9, 0.9, (count, 2)) * (depth / focal)[:, None]
-        place = np.concatenate([sideways, depth[:, None]], 1)
-        return PosedPeople(
-            rotations,
-            torch.from_numpy(random_betas(rng, count)).float(),
-            torch.from_numpy(place).float(),
-            torch.from_numpy(focal).float(),
+    poses = [data for data in config.data if data.name == "poses"]
+    if len(poses) != 1:
+        raise ConfigError(
+            f"lifting learns from poses, and perhaps from pictures: {len(poses)} entries of data "
+            "are named poses, expected one"
         )
+    return poses[0], [data for data in config.data if data.name != "poses"]
 
 
-def _rotations(angles: np.ndarray, axis: int) -> Tensor:
-    """(K, 3, 3) rotations about a coordinate axis."""
-    vectors = torch.zeros(len(angles), 3)
-    vectors[:, axis] = torch.from_numpy(angles).float()
-    return axis_angle_to_matrix(vectors)
-
-
-def make_pose_loader(config: TrainingConfig, rank: int = 0, processes: int = 1) -> DataLoader:
-    """Batches of posed people, as many per epoch as the schedule says.
+def make_lifting_loader(
+    config: TrainingConfig, seen: SeenPeople | None, rank: int = 0, processes: int = 1
+) -> DataLoader:
+    """Batches of `batch_size` posed people and as many seen ones, as the schedule says.
 
     Raises:
-        ConfigError: the configuration's data are not one entry named `poses`.
+        ConfigError: see `split_data`; or unknown options of the poses.
     """
-    if len(config.data) != 1 or config.data[0].name != "poses":
-        raise ConfigError("lifting learns from poses: expected data of one entry named poses")
+    poses, _ = split_data(config)
+    seed = config.seed * processes + rank
     try:
-        stream = PoseStream(
-            config.schedule.batch_size,
-            seed=config.seed * processes + rank,
-            **config.data[0].options,
-        )
+        stream = PoseStream(config.schedule.batch_size, seed=seed, **poses.options)
     except TypeError as error:
         raise ConfigError(f"options of data set 'poses': {error}") from error
-    return DataLoader(_Epochs(stream, config.schedule.steps_per_epoch), batch_size=None)
+    batches = _batches(stream, seen, np.random.default_rng([seed, 2]))
+    return DataLoader(_Epochs(batches, config.schedule.steps_per_epoch), batch_size=None)
+
+
+def _batches(
+    stream: PoseStream, seen: SeenPeople | None, rng: np.random.Generator
+) -> Iterator[LiftingBatch]:
+    for posed in stream:
+        yield LiftingBatch(posed, seen.drawn(len(posed), rng) if seen else None)
 
 
 class _Epochs(IterableDataset):
-    """An endless stream cut into epochs, going on where the last one ended."""
+    """An endless iterator cut into epochs, going on where the last one ended."""
 
-    def __init__(self, stream: PoseStream, length: int):
-        self._items, self._length = iter(stream), length
+    def __init__(self, batches: Iterator[LiftingBatch], length: int):
+        self._batches, self._length = batches, length
 
     def __len__(self) -> int:
         return self._length
 
-    def __iter__(self) -> Iterator[PosedPeople]:
-        return (next(self._items) for _ in range(self._length))
+    def __iter__(self) -> Iterator[LiftingBatch]:
+        return (next(self._batches) for _ in range(self._length))
 
 
 class LiftingTraining(FiniteLossModule):
@@ -160,99 +116,56 @@ class LiftingTraining(FiniteLossModule):
         if network.lifting is None:
             raise ConfigError("task is lifting, but network.lifting is false")
         weights = vars(config.losses)
-        used = ("pose", "betas", "joints", "aligned_joints", "keypoints")
+        used = ["pose", "betas", "joints", "aligned_joints", "keypoints"]
+        used += ["similarity"] if config.losses.similarity else []
         super().__init__(config, {name: weights[name] for name in used})
         self.network = network.requires_grad_(False)
         network.lifting.requires_grad_(True)
         self.decoder = MeshDecoder(body, root_align=config.root_align)
+        self.body_losses = BodyLosses(body, by_box=True, similarity="similarity" in used)
         self._coco = body.joint_indices(JOINT_SETS["coco17"])
         network.lifting.skeleton.measure(body)
 
-    def losses(self, batch: PosedPeople) -> dict[str, Tensor]:
-        """Unweighted losses by name."""
-        with torch.autocast(batch.place.device.type, enabled=False):
-            return self._losses(batch)
+    def losses(self, batch: LiftingBatch) -> dict[str, Tensor]:
+        """Unweighted losses by name, means over posed and seen people alike."""
+        with torch.autocast(batch.posed.place.device.type, enabled=False):
+            evidence, people = self._posed(batch.posed)
+            if batch.seen:
+                pairs = zip(evidence, batch.seen.evidence, strict=True)
+                evidence = Evidence(*(torch.cat(pair) for pair in pairs))
+                people = AnnotatedPeople.joined([people, batch.seen.people])
+            # Every guess counts alike: the later ones have only what the first one gives them.
+            guesses = self.network.lifting.rounds(*evidence)
+            bodies = self.decoder(torch.cat(guesses), with_vertices=False)
+            return self.body_losses(bodies, people.repeated(len(guesses)))
 
-    def _losses(self, batch: PosedPeople) -> dict[str, Tensor]:
+    @torch.no_grad()
+    def _posed(self, posed: PosedPeople) -> tuple[Evidence, AnnotatedPeople]:
+        """Posed people as the network's own layers would see them, and as they are."""
         body = self.decoder.body
-        with torch.no_grad():
-            joints = body(batch.rotations, batch.betas, with_vertices=False).joints
-            placed = joints - joints[:, :1] + batch.place[:, None]
-            pixels = batch.focal[:, None, None] * placed[..., :2] / placed[..., 2:].clamp(min=0.2)
+        joints = body(posed.rotations, posed.betas, with_vertices=False).joints
+        placed = joints - joints[:, :1] + posed.place[:, None]
+        away = placed[..., 2:].clamp(min=_NEAREST_M)
+        pixels = posed.focal[:, None, None] * placed[..., :2] / away
         keypoints, confidence = spoil_keypoints(pixels[:, self._coco])
         depth = spoil_depth(relative_depth(placed[:, self._coco]))
-        guesses = self.network.lifting.rounds(keypoints, confidence, depth)
-        # Every guess counts alike: the later ones have only what the first one gives them.
-        bodies = self.decoder(torch.cat(guesses), with_vertices=False)
-
-        def true(values: Tensor) -> Tensor:
-            return values.repeat(len(guesses), *[1] * (values.ndim - 1))
-
-        joints, pixels = true(joints), true(pixels)
-        known = torch.ones_like(joints[..., 0], dtype=torch.bool)
-        root = torch.zeros(joints.shape[1], dtype=torch.bool, device=joints.device)
-        root[self.decoder.root_joint_indices] = True
-        extent = (pixels - pixels.mean(1, keepdim=True)).square().sum(-1).mean(-1).sqrt()
-        return {
-            "pose": losses.rotation_loss(
-                bodies.rotations[:, :22], true(batch.rotations[:, :22])
-            ).mean(),
-            "betas": losses.betas_loss(bodies.betas, true(batch.betas)).mean(),
-            "joints": losses.joints_loss(bodies.joints, joints, known, root).mean(),
-            "aligned_joints": losses.aligned_joints_loss(bodies.joints, joints, known).mean(),
-            "keypoints": losses.keypoints_loss(
-                bodies.projected, pixels, known, 2 * extent.clamp(min=0.02)
-            ).mean(),
-        }
+        extent = pixels.amax(1) - pixels.amin(1)
+        everybody = torch.ones(len(posed), dtype=torch.bool, device=pixels.device)
+        everything = everybody[:, None].expand(joints.shape[:2])
+        people = AnnotatedPeople(
+            keypoints=pixels,
+            labeled=everything,
+            diagonals=extent.norm(dim=-1),
+            areas=BOX_TO_AREA * extent.prod(-1),
+            joints=joints,
+            has_joints=everything,
+            rotations=posed.rotations,
+            has_pose=everybody,
+            betas=posed.betas,
+            has_betas=everybody,
+        )
+        return Evidence(keypoints, confidence, depth), people
 
     def configure_optimizers(self) -> dict:
         """The schedule's optimizer, over the lifting layers."""
         return make_optimizer(self.network, self.config.schedule)
-
-
-def spoil_keypoints(keypoints: Tensor) -> tuple[Tensor, Tensor]:
-    """Keypoints as the network's own layers see them: some people well, some hardly.
-
-    The relation of error to confidence is that of the open model's layers on synthetic
-    pictures of the training set.
-
-    Args:
-        keypoints: (K, 17, 2), -1..1.
-
-    Returns:
-        (K, 17, 2), with noise in proportion to the person's size, and confidences (K, 17).
-        Keypoints outside of the picture are not seen; of the others some are hidden, now and
-        then all of the legs, or of one side.
-    """
-    count, device = len(keypoints), keypoints.device
-
-    def random(*shape: int) -> Tensor:
-        return torch.rand(*shape, device=device)
-
-    extent = (keypoints - keypoints.mean(1, keepdim=True)).square().sum(-1).mean(-1).sqrt()
-    number = torch.arange(KEYPOINTS, device=device)
-    legs, side = number >= FIRST_LEG_KEYPOINT, number % 2 == 1
-    hidden = random(count, KEYPOINTS) < 0.1
-    hidden |= legs & (random(count, 1) < 0.15)
-    hidden |= side & (random(count, 1) < 0.05)
-    outside = (keypoints.abs() > 1).any(-1)
-    easy, hard = math.log(0.01), math.log(0.35)
-    person = easy + (hard - easy) * random(count, 1)
-    level = (person + 0.6 * torch.randn(count, KEYPOINTS, device=device)).exp()
-    level = torch.where(hidden | outside, 2 * level + 0.1, level).clamp(max=1)
-    noise = level[..., None] * extent[:, None, None] * torch.randn_like(keypoints)
-    seen = believable(level) * (0.6 + 0.7 * random(count, KEYPOINTS))
-    confidence = torch.where(outside, 0.1 * random(count, KEYPOINTS), seen)
-    return keypoints + noise, confidence.clamp(max=1)
-
-
-def spoil_depth(depth: Tensor) -> Tensor:
-    """Depth (K, 17) as layers see it that learnt least squares: the less they know, the flatter.
-
-    For one person in ten nothing is known.
-    """
-    count = len(depth)
-    noise = torch.empty(count, 1, device=depth.device).uniform_(*_DEPTH_NOISE)
-    known = torch.rand(count, 1, device=depth.device) > 0.1
-    share = _DEPTH_SPREAD**2 / (_DEPTH_SPREAD**2 + noise**2) * known
-    return share * (depth + noise * torch.randn_like(depth))

@@ -1,5 +1,6 @@
 """A training run: configuration to trained weights, through Lightning."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -18,11 +19,12 @@ from romp_core.data.mixing import MixedSamples, NumberSampler, SampleSource
 from romp_core.errors import ConfigError
 from romp_core.training.batch import Batch, collate
 from romp_core.training.config import DataConfig, TrainingConfig
-from romp_core.training.lifting import LiftingTraining, make_pose_loader
+from romp_core.training.lifting import LiftingTraining, make_lifting_loader, split_data
 from romp_core.training.module import RompTraining
 from romp_core.training.pretraining import Pretraining
 from romp_core.training.prior import load_prior
 from romp_core.training.processes import trainer_options
+from romp_core.training.seen_people import SeenPeople, look_at
 from romp_core.training.starting import check_resumable, make_network
 
 WEIGHTS_NAME = "weights.safetensors"
@@ -59,10 +61,44 @@ def train(config: TrainingConfig, *, resume: bool = False) -> Path:
     if resume:
         check_resumable(last, module, config)
     trainer = make_trainer(config, body_family(body))
-    make = make_pose_loader if config.task == "lifting" else make_loader
-    loader = make(config, trainer.global_rank, trainer.world_size)
+    place = trainer.global_rank, trainer.world_size
+    if config.task == "lifting":
+        seen = see_people(config, module, trainer, resume=resume)
+        loader = make_lifting_loader(config, seen, *place)
+    else:
+        loader = make_loader(config, *place)
     trainer.fit(module, loader, ckpt_path=str(last) if resume else None, weights_only=False)
     return config.output / WEIGHTS_NAME
+
+
+def see_people(
+    config: TrainingConfig, module: LiftingTraining, trainer: Trainer, *, resume: bool
+) -> SeenPeople | None:
+    """People of the configuration's pictures as the network sees them before it learns.
+
+    They are kept in the output folder, for a run that is resumed.
+
+    Returns:
+        This process' share; None where there are no pictures to look at.
+    """
+    _, pictures = split_data(config)
+    if not pictures:
+        return None
+    rank, processes = trainer.global_rank, trainer.world_size
+    kept = config.output / f"seen-people-{rank}-of-{processes}.pt"
+    if resume and kept.is_file():
+        return SeenPeople.read(kept)
+    schedule = replace(
+        config.schedule,
+        batch_size=1,
+        epochs=1,
+        steps_per_epoch=-(-config.seen_pictures // processes),
+    )
+    batches = make_loader(replace(config, data=pictures, schedule=schedule), rank, processes)
+    device = trainer.strategy.root_device
+    seen = look_at(batches, module.network, module.body_losses, config, device)
+    seen.write(kept)
+    return seen
 
 
 def make_source(data: DataConfig) -> SampleSource:

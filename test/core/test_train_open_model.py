@@ -17,7 +17,8 @@ from romp_core.network.mobilenet import MobileNetPyramid
 pytest.importorskip("lightning", reason="the training extra is not installed")
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "train_open_model.sh"
 TINY = ("schedule.epochs=1", "schedule.steps_per_epoch=1", "schedule.batch_size=2",
-        "schedule.workers=0", "schedule.precision=32-true", "size=128")  # fmt: skip
+        "schedule.workers=0", "schedule.precision=32-true", "size=128",
+        "seen_pictures=2")  # fmt: skip
 
 
 def test_the_open_model_can_be_trained_by_one_script(tmp_path):
@@ -59,6 +60,6 @@ def test_the_open_model_can_be_trained_by_one_script(tmp_path):
     assert "Everything is finished already" in said
     assert result.read_bytes() == before
     # What it says to do, for the last step.
-    (tmp_path / "runs" / "open_refinement" / "finished").unlink()
+    (tmp_path / "runs" / "open_seen_lifting" / "finished").unlink()
     assert "open_mobilenet is finished already" in run("schedule.epochs=2")
     assert result.read_bytes() != before

@@ -31,8 +31,8 @@ def make_trainer(*arguments):
     return kept["trainer"]
 
 def training_step(module, batch, index):
-    place = getattr(batch, "place", None)  # of posed people; pictures have names
-    seen.extend(batch.sources if place is None else place[:, 2].tolist())
+    posed = getattr(batch, "posed", None)  # people without pictures, which have names
+    seen.extend(posed.place[:, 2].tolist() if posed else batch.sources)
     if broken == rank and len(seen) > len(batch):
         losses = module.losses
         module.losses = lambda batch: {k: v * float("nan") for k, v in losses(batch).items()}

@@ -1,0 +1,106 @@
+"""People of pictures as a network sees them: keypoints, how sure, how deep; looked at once."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from romp_core.errors import DataError
+from romp_core.network import RompNetwork
+from romp_core.network.evidence import Evidence
+from romp_core.runtime import choices, start_runtime
+from romp_core.training.batch import Batch
+from romp_core.training.body_losses import AnnotatedPeople, BodyLosses
+from romp_core.training.config import TrainingConfig
+from romp_core.training.targets import answering_cells, center_targets
+
+
+@dataclass
+class SeenPeople:
+    """K people of pictures.
+
+    Attributes:
+        evidence: what the network's refinement says of them, without a dimension of pictures:
+            (K, 17, 2) and (K, 17).
+        people: what is true of them.
+    """
+
+    evidence: Evidence
+    people: AnnotatedPeople
+
+    def __len__(self) -> int:
+        return len(self.people)
+
+    def __getitem__(self, index: Tensor) -> "SeenPeople":
+        """Some of them, or in another order."""
+        return SeenPeople(Evidence(*(each[index] for each in self.evidence)), self.people[index])
+
+    def drawn(self, count: int, rng: np.random.Generator) -> "SeenPeople":
+        """So many of them by chance."""
+        return self[torch.from_numpy(rng.integers(len(self), size=count))]
+
+    def write(self, path: Path) -> None:
+        """Keep them in a file; a file that is there is whole."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(".part")
+        torch.save({"evidence": tuple(self.evidence), "people": vars(self.people)}, unfinished)
+        os.replace(unfinished, path)
+
+    @classmethod
+    def read(cls, path: Path) -> "SeenPeople":
+        """What `write` has written."""
+        content = torch.load(path, weights_only=True)
+        return cls(Evidence(*content["evidence"]), AnnotatedPeople(**content["people"]))
+
+
+@torch.no_grad()
+def look_at(
+    batches: DataLoader[Batch],
+    network: RompNetwork,
+    body_losses: BodyLosses,
+    config: TrainingConfig,
+    device: torch.device,
+) -> SeenPeople:
+    """Let a network look at pictures, as it does in inference, but at people who are known.
+
+    Args:
+        batches: annotated pictures.
+        network: one with `lifting`.
+        body_losses: of the body that is learnt with.
+        config: the run.
+        device: where the network runs.
+
+    Returns:
+        Those people, on the CPU.
+
+    Raises:
+        DataError: there is nobody in any of the pictures.
+    """
+    network = network.eval().to(device)
+    # The fastest: by how little it differs from the reference is what training may see of it.
+    runtime = start_runtime(choices("auto", "auto", device, network)[0], network, device)
+    parts = []
+    for batch in track(batches, "looking at pictures", console=Console(stderr=True)):
+        if not batch.valid.any():
+            continue
+        maps = runtime(batch.images.permute(0, 2, 3, 1).contiguous().to(device))
+        size = maps.center_map.shape[-1]
+        _, _, centers, radii = center_targets(batch, size, config.car_gamma, config.center)
+        most = 2 * centers.shape[1]
+        cells = answering_cells(maps.center_map.cpu(), centers, radii, most).to(device)
+        levels = network.levels(maps.source)
+        refined = network.refinement(levels, network.evidence(levels, cells))
+        evidence = Evidence(*(each.cpu()[batch.valid] for each in refined))
+        parts.append(SeenPeople(evidence, body_losses.people(batch)))
+    if not parts:
+        raise DataError("nobody is in any of the pictures that the lifting was to learn from")
+    return SeenPeople(
+        Evidence(*(torch.cat(each) for each in zip(*(p.evidence for p in parts), strict=True))),
+        AnnotatedPeople.joined([part.people for part in parts]),
+    )

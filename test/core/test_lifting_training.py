@@ -1,0 +1,158 @@
+"""What the lifting learns from: posed people, and people of pictures as they are seen."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from romp_core.cli import main
+from romp_core.errors import ConfigError, DataError
+
+pytest.importorskip("lightning", reason="the training extra is not installed")
+TINY = Path(__file__).resolve().parents[2] / "config" / "training" / "tiny.yaml"
+SYNTHETIC = (
+    "{name: synthetic, options: {height: 128, width: 128, length: 9, supersampling: 1, "
+    "max_people: 3}}"
+)
+CHANGES = [
+    "task=lifting",
+    "network={backbone: mobilenet, input_size: 128, lifting: true, levels: 2, head_blocks: 1, "
+    "center_sigmoid: true}",
+    "initial=open",
+    "center=box",
+    f"data=[{{name: poses, options: {{pool: 20}}}}, {SYNTHETIC}]",
+    "seen_pictures=6",
+    "losses.similarity=200",
+]
+
+
+def lifting_config(*changes: str):
+    from romp_core.training.config import read_config
+
+    return read_config(TINY, [*CHANGES, *changes])
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory):
+    """People of some pictures, as the open model sees them."""
+    from romp_core.body.model import BodyModel
+    from romp_core.errors import RendererError
+    from romp_core.training.lifting import LiftingTraining
+    from romp_core.training.run import make_network, make_trainer, see_people
+
+    config = lifting_config(f"output={tmp_path_factory.mktemp('seen')}")
+    module = LiftingTraining(make_network(config), BodyModel.load("open"), config)
+    try:
+        return see_people(config, module, make_trainer(config, "open_body"), resume=False)
+    except RendererError as error:
+        pytest.skip(str(error))
+
+
+def test_what_is_seen_belongs_to_whom_it_is_of(seen):
+    from romp_core.training.evidence import COCO
+
+    assert len(seen) > 4
+    truth = seen.people.keypoints[:, COCO].mean(1)
+    found = seen.evidence.keypoints.mean(1)
+    own = (found - truth).norm(dim=-1)
+    nearest = torch.cdist(found, truth).amin(1)
+    assert (own == nearest).float().mean() > 0.5
+    assert own.median() < 0.2
+    assert seen.evidence.confidence.shape == seen.evidence.depth.shape == (len(seen), 17)
+    assert seen.people.has_pose.all()
+    assert seen.people.has_betas.all()
+
+
+def test_seen_people_are_kept_and_drawn(seen, tmp_path):
+    from romp_core.training.seen_people import SeenPeople
+
+    seen.write(tmp_path / "runs" / "seen.pt")
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["seen.pt"]
+    read = SeenPeople.read(tmp_path / "runs" / "seen.pt")
+    for there, here in zip(read.evidence, seen.evidence, strict=True):
+        assert torch.equal(there, here)
+    for name, value in vars(seen.people).items():
+        assert torch.equal(getattr(read.people, name), value), name
+    drawn = read.drawn(50, np.random.default_rng(0))
+    assert len(drawn) == 50
+    # What is seen and what is true stay together.
+    row = (seen.people.keypoints == drawn.people.keypoints[7]).flatten(1).all(1).nonzero()[0, 0]
+    assert torch.equal(seen.evidence.keypoints[row], drawn.evidence.keypoints[7])
+
+
+def test_losses_are_means_over_posed_and_seen_people(seen):
+    from romp_core.body.model import BodyModel
+    from romp_core.training.lifting import LiftingBatch, LiftingTraining
+    from romp_core.training.posed_people import PoseStream
+    from romp_core.training.run import make_network
+
+    config = lifting_config()
+    module = LiftingTraining(make_network(config), BodyModel.load("open"), config)
+    posed = next(iter(PoseStream(len(seen), pool=20)))
+
+    def losses(batch: LiftingBatch) -> dict[str, float]:
+        torch.manual_seed(0)
+        return {name: value.item() for name, value in module.losses(batch).items()}
+
+    alone, both = losses(LiftingBatch(posed)), losses(LiftingBatch(posed, seen))
+    assert set(alone) == {
+        "pose", "betas", "joints", "aligned_joints", "keypoints", "similarity",
+    }  # fmt: skip
+    lifting = module.network.lifting
+    guesses = lifting.rounds(*seen.evidence)
+    bodies = module.decoder(torch.cat(guesses), with_vertices=False)
+    of_seen = module.body_losses(bodies, seen.people.repeated(len(guesses)))
+    for name in ("pose", "betas", "joints"):
+        expected = (alone[name] + of_seen[name].item()) / 2
+        assert both[name] == pytest.approx(expected, rel=1e-4), name
+    # As good as the weights are: a posed person's guess is near what it was made of.
+    assert alone["similarity"] < 0.3
+
+
+def test_a_run_learns_the_lifting_alone_and_looks_at_pictures_once(tmp_path, monkeypatch):
+    from romp_core.checkpoints import read_checkpoint
+    from romp_core.training import run
+
+    words = ["train", str(TINY)]
+    for change in (*CHANGES, f"output={tmp_path}", "schedule.learning_rate=1e-3"):
+        words += ["--set", change]
+    assert main(words) == 0
+    before, after = (read_checkpoint(of).state for of in ("open", tmp_path / "weights.safetensors"))
+    changed = {name for name in before if not torch.equal(before[name].float(), after[name])}
+    assert changed
+    assert all(name.startswith("lifting.") for name in changed)
+
+    assert (tmp_path / "seen-people-0-of-1.pt").is_file()
+    monkeypatch.setattr(run, "look_at", None)
+    assert main([*words, "--set", "schedule.epochs=3", "--resume"]) == 0
+    assert read_checkpoint(tmp_path / "weights.safetensors").state.keys() == after.keys()
+
+
+def test_pictures_without_people_are_refused():
+    from romp_core.body.model import BodyModel
+    from romp_core.data.sample import Sample
+    from romp_core.training.batch import collate
+    from romp_core.training.lifting import LiftingTraining
+    from romp_core.training.run import make_network
+    from romp_core.training.seen_people import look_at
+
+    config = lifting_config()
+    module = LiftingTraining(make_network(config), BodyModel.load("open"), config)
+    nobody = collate([Sample(image=np.zeros((128, 128, 3), np.uint8), source="nobody")])
+    with pytest.raises(DataError, match="nobody is in any of the pictures"):
+        look_at([nobody], module.network, module.body_losses, config, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (f"[{SYNTHETIC}]", "0 entries of data are named poses, expected one"),
+        ("[{name: poses}, {name: poses}]", "2 entries of data are named poses, expected one"),
+    ],
+)
+def test_lifting_without_poses_is_refused(data, message):
+    from romp_core.training.lifting import split_data
+
+    with pytest.raises(ConfigError, match=message):
+        split_data(lifting_config(f"data={data}"))
