@@ -19,6 +19,7 @@ from ros2_romp.cdr import CdrWriter
 # Of visualization_msgs/Marker.
 LINE_LIST, TEXT_VIEW_FACING, TRIANGLE_LIST = 5, 9, 11
 ADD, DELETE = 0, 2
+_TIMES_DELETED = 10  # of markers without a lifetime
 
 BONE_WIDTH = 0.02
 LABEL_HEIGHT = 0.15
@@ -95,6 +96,7 @@ class MarkerWriter:
         self._topology = Topology(faces, vertex_count)
         self._corners = self._topology.faces.ravel().astype(np.intp)
         self._shown: set[MarkerId] = set()
+        self._leaving: dict[MarkerId, int] = {}  # how many more times it is said
 
     @property
     def shows_something(self) -> bool:
@@ -104,7 +106,8 @@ class MarkerWriter:
     def write(self, people: People, stamp: Stamp, style: MarkerStyle) -> bytes:
         """Serialised MarkerArray: everybody's markers, and a DELETE for whoever is gone.
 
-        A marker's id is the track id; people without one get -1, -2, ... by their order.
+        A marker's id is the track id; people without one get -1, -2, ... by their order. What
+        would else stay for ever is deleted in several arrays, as best-effort subscribers lose some.
 
         Args:
             people: with vertices, metres in the optical frame.
@@ -113,11 +116,14 @@ class MarkerWriter:
         """
         markers = list(self._markers(people, style))
         present = {marker.id for marker in markers}
-        gone = sorted(self._shown - present)
+        lifetime = round(style.lifetime * 1e9)
+        times = 1 if lifetime else _TIMES_DELETED
+        self._leaving |= dict.fromkeys(self._shown - present, times)
+        gone = sorted(self._leaving.keys() - present)
+        self._leaving = {each: self._leaving[each] - 1 for each in gone if self._leaving[each] > 1}
         self._shown = present
         writer = CdrWriter()
         writer.numbers("I", len(markers) + len(gone))
-        lifetime = round(style.lifetime * 1e9)
         for marker in markers:
             _write(writer, marker, ADD, stamp, lifetime)
         for marker_id in gone:

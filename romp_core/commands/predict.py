@@ -24,7 +24,7 @@ from romp_core.errors import ConfigError, ImageError
 from romp_core.geometry.cameras import intrinsics_from_fov
 from romp_core.media import ImageFiles, Video, VideoWriter, open_media, write_image
 from romp_core.model import load
-from romp_core.render.overlay import Renderer
+from romp_core.render.overlay import Renderer, check_alpha
 
 Frames = ImageFiles | Video
 
@@ -76,10 +76,13 @@ def predict(
     Raises:
         FileNotFoundError: The source, the weights or the body does not exist.
         ImageError: Nothing in the source can be read.
-        ConfigError: Nothing would be written, or overlays would land among the source's images.
+        ConfigError: Nothing would be written, overlays would land among the source's images, or
+            alpha is not 0 to 1.
         RendererError: Pictures are wanted, but there is no off-screen OpenGL.
     """
     _check_output(source, out, overlay or npz)
+    if overlay:
+        check_alpha(alpha)
     unreadable: list[ImageError] = []
     frames = open_media(source, unreadable.append)
     renderer = Renderer() if overlay else None

@@ -129,8 +129,7 @@ class Renderer:
             RendererError: the image is larger than OpenGL can draw.
         """
         check_image(image)
-        if not 0 <= alpha <= 1:
-            raise ConfigError(f"alpha is {alpha}; expected 0 to 1")
+        check_alpha(alpha)
         height, width = image.shape[:2]
         bodies = _Bodies(people.vertices, intrinsics, height, width, order)
         overlay = image.copy()
@@ -270,6 +269,12 @@ def _pixel_box(
     left, right = np.clip([low[0], high[0]], 0, width)
     top, bottom = np.clip([low[1], high[1]], 0, height)
     return (left, top, right, bottom) if left < right and top < bottom else None
+
+
+def check_alpha(alpha: float) -> None:
+    """Raise ConfigError on an opacity that is not 0 to 1."""
+    if not 0 <= alpha <= 1:
+        raise ConfigError(f"alpha is {alpha}; expected 0 to 1")
 
 
 def _blend(image: np.ndarray, drawn: np.ndarray, alpha: float) -> None:

@@ -159,5 +159,6 @@ def test_command_line(model, folder, tmp_path, capsys):
     words += [f"--{name}={value}" for name, value in model.items()]
     assert main([*words, "--intrinsics=[150, 150, 70, 45]", "--npz=false", "--order=body"]) == 0
     assert names(tmp_path / "out") == ["1.overlay.jpg"]
-    assert main([*words, "--alpha=3"]) == 2
+    # Before anything is read.
+    assert main([*words, "--alpha=3", "--weights=absent.pth"]) == 2
     assert "alpha is 3.0; expected 0 to 1" in capsys.readouterr().err

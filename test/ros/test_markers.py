@@ -144,6 +144,19 @@ def test_who_leaves_is_deleted_once_and_the_others_stay(body):
     assert not writer.shows_something
 
 
+def test_markers_that_stay_for_ever_are_deleted_in_several_arrays(body):
+    """A subscriber that loses one of them would show a body where nobody is."""
+    writer = MarkerWriter("front", body.faces, body.mesh.count)
+    style = MarkerStyle(shading=False, lifetime=0.0)
+    written = [[1, 2], *[[1]] * 4, [2, 1], *[[1]] * 12]
+    deleted = []
+    for track_ids in written:
+        markers = markers_of(writer.write(people_of(body, track_ids), STAMP, style))
+        deleted.append([marker.id for marker in markers if marker.action == Marker.DELETE])
+    # The second comes back, and then leaves again.
+    assert deleted == [[], *[[2]] * 4, [], *[[2]] * 10, [], []]
+
+
 def test_people_without_identity_have_numbers_that_no_track_has(body):
     writer = MarkerWriter("front", body.faces, body.mesh.count)
     markers = markers_of(writer.write(people_of(body, [0, 1, 0]), STAMP, MarkerStyle()))
