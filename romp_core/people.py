@@ -36,7 +36,9 @@ class People:
     `pose` and `betas`, plus `translation`.
 
     Attributes:
-        confidence: (K,) float32, the body-center heatmap's value, about 0..1.
+        confidence: (K,) float32, about 0..1: the body-center heatmap's value; of networks with
+            `lifting`, such as the open model, the geometric mean of it and of the mean confidence
+            of the person's keypoints.
         pose: (K, 72) float32, axis-angle in radians of the 24 SMPL joints, global orient first.
         betas: (K, 10) float32, shape in the body's own shape space.
         camera: (K, 3) float32, weak-perspective s, tx, ty in the padded square's -1..1.

@@ -49,6 +49,18 @@ class Maps(NamedTuple):
     params_map: Tensor
 
 
+class Lifted(NamedTuple):
+    """People at N cells of each image.
+
+    Attributes:
+        params: (B, N, 145).
+        certainty: (B, N) 0..1, mean confidence of their keypoints.
+    """
+
+    params: Tensor
+    certainty: Tensor
+
+
 @dataclass(frozen=True)
 class NetworkConfig:
     """Everything that decides a network's layers.
@@ -202,7 +214,7 @@ class RompNetwork(nn.Module):
         if self.lifting is None:
             params = torch.cat([self.final_layers[name](features) for name in "31"], 1)
         else:
-            params = self.lifted_params(features).unflatten(1, center.shape[2:])
+            params = self.lift(features).params.unflatten(1, center.shape[2:])
             params = params.permute(0, 3, 1, 2)
         return Maps(center, params)
 
@@ -210,22 +222,17 @@ class RompNetwork(nn.Module):
         """(B, 1, h, w) of features, by the centers' own head."""
         return self._squash(self.final_layers["2"](features))
 
-    def lifted_params(
-        self, features: Tensor, cells: Tensor | None = None, part: Part = WHOLE
-    ) -> Tensor:
-        """Parameters of people at some or all cells; networks with `lifting` only.
+    def lift(self, features: Tensor, cells: Tensor | None = None, part: Part = WHOLE) -> Lifted:
+        """People at some or all cells; networks with `lifting` only.
 
         Args:
             features: (B, C, H/4, W/4).
             cells: (B, N) int64, flat numbers of cells; None for all of them.
             part: of the squares that the features show.
-
-        Returns:
-            (B, N, 145).
         """
         levels = self.levels(features)
-        evidence = self.evidence(levels, cells, part)
-        return self.lifting(*self.refinement(levels, evidence, part))
+        refined = self.refinement(levels, self.evidence(levels, cells, part), part)
+        return Lifted(self.lifting(*refined), refined.confidence.mean(-1))
 
     def evidence(
         self, levels: list[Tensor], cells: Tensor | None = None, part: Part = WHOLE

@@ -24,7 +24,7 @@ class DenseMaps(NamedTuple):
     Attributes:
         center_map: (B, 1, h, w) float32.
         source: what parameters are read from, float32: `Maps.params_map` (B, 145, h, w), or with
-            `NetworkConfig.lifting` the features (B, C, H, W) for `RompNetwork.lifted_params`.
+            `NetworkConfig.lifting` the features (B, C, H, W) for `RompNetwork.lift`.
     """
 
     center_map: Tensor

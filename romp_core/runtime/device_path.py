@@ -95,11 +95,15 @@ class DevicePath(nn.Module):
         if not fixed_size:  # of each image only as many columns as some image needs
             most = int(counts.max())
             centers = Centers(*(values[:, :most] for values in centers))
-        rows = _rows(centers.valid, fixed_size)
         height, width = dense.center_map.shape[2:]
         side = self.network.config.input_size // self.network.config.map_stride
-        part = Part(width / side, height / side)
-        params = self._params(dense.source, centers.cells, part)
+        if self.network.lifting is None:
+            params = sample_params(dense.source, centers.cells)
+        else:
+            part = Part(width / side, height / side)
+            centers, params = self._lifted(dense.source, centers, part, request.threshold)
+            counts = centers.valid.sum(1)
+        rows = _rows(centers.valid, fixed_size)
         params = params.flatten(0, 1)[rows].float()
         bodies = self.decoder(params, with_vertices=request.with_vertices)
         owner = torch.div(rows, max(centers.valid.shape[1], 1), rounding_mode="floor")
@@ -124,11 +128,23 @@ class DevicePath(nn.Module):
             center=to_pixels(middles[:, None])[:, 0],
         )
 
-    def _params(self, source: Tensor, cells: Tensor, part: Part) -> Tensor:
-        """(B, N, 145) parameters at cells."""
-        if self.network.lifting is None:
-            return sample_params(source, cells)
-        return self.network.lifted_params(source, cells, part)
+    def _lifted(
+        self, source: Tensor, centers: Centers, part: Part, threshold: float | Tensor
+    ) -> tuple[Centers, Tensor]:
+        """People in the order of how sure both the center map and their keypoints are of them.
+
+        The score is the geometric mean of both: the center map alone is as sure of people whom it
+        finds as of bodies that it does not see well enough to pose (docs/open-model.md).
+
+        Returns:
+            Those whose score exceeds the threshold, too, and parameters (B, N, 145).
+        """
+        params, certainty = self.network.lift(source, centers.cells, part)
+        score = (centers.confidence.clamp(min=0) * certainty).sqrt()
+        valid = centers.valid & (score > threshold)
+        order = torch.where(valid, score, -torch.inf).argsort(dim=1, descending=True, stable=True)
+        centers = Centers(*(each.gather(1, order) for each in (valid, score, centers.cells)))
+        return centers, params.gather(1, order[..., None].expand_as(params))
 
 
 def _rows(valid: Tensor, fixed_size: bool) -> Tensor:

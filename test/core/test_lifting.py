@@ -167,7 +167,7 @@ def test_parameters_at_cells_are_those_of_the_map(network):
         features = network.features(torch.rand(2, 3, 64, 128) * 255)
         whole = network.maps(features).params_map
         cells = torch.tensor([[0, 17, 100], [127, 5, 5]])
-        some = network.lifted_params(features, cells)
+        some = network.lift(features, cells).params
     expected = whole.flatten(2).gather(2, cells[:, None].expand(-1, 145, -1)).transpose(1, 2)
     torch.testing.assert_close(some, expected, atol=1e-5, rtol=1e-5)
 

@@ -93,8 +93,8 @@ def test_people_are_where_they_are_in_the_whole_square(network, rows, columns):
         for places, width in ((wanted, 32), (inner, part.shape[3] // 2))
     )
     with torch.inference_mode():
-        expected = network.lifted_params(whole, cells)
-        found = network.lifted_params(part, inner, shares)
+        expected = network.lift(whole, cells).params
+        found = network.lift(part, inner, shares).params
     assert expected.std(0).max() > 0.01  # it matters what is seen
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
