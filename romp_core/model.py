@@ -46,8 +46,7 @@ class Romp:
         root_align: whether the network was trained with the body's root subtracted before
             projection (it belongs to the weights).
         use_betas: false where the weights were trained with another body: betas are then zero.
-        center_threshold: what a person's confidence and the value of the center map must exceed
-            (paper: 0.2).
+        center_threshold: confidence that a person must exceed (paper: 0.2).
         max_people: at most so many people per image.
         horizontal_fov_deg: horizontal field of view in degrees where no intrinsics are given.
 

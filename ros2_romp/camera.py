@@ -287,7 +287,8 @@ class Camera:
 
     def _take_markers_back(self, stamp: Stamp) -> None:
         nobody = People.empty(vertices=self._body.mesh.count)
-        self._markers.publish(self._marker_writer.write(nobody, stamp, MarkerStyle()))
+        while self.shows_markers:
+            self._markers.publish(self._marker_writer.write(nobody, stamp, MarkerStyle()))
 
     def _on_info(self, info: CameraInfo) -> None:
         self._info = info

@@ -97,11 +97,12 @@ class MarkerWriter:
         self._corners = self._topology.faces.ravel().astype(np.intp)
         self._shown: set[MarkerId] = set()
         self._leaving: dict[MarkerId, int] = {}  # how many more times it is said
+        self._times = 1
 
     @property
     def shows_something(self) -> bool:
-        """Whether the last array had markers that are still to be taken back."""
-        return bool(self._shown)
+        """Whether there are markers that are still to be taken back, or to be so once more."""
+        return bool(self._shown or self._leaving)
 
     def write(self, people: People, stamp: Stamp, style: MarkerStyle) -> bytes:
         """Serialised MarkerArray: everybody's markers, and a DELETE for whoever is gone.
@@ -117,8 +118,8 @@ class MarkerWriter:
         markers = list(self._markers(people, style))
         present = {marker.id for marker in markers}
         lifetime = round(style.lifetime * 1e9)
-        times = 1 if lifetime else _TIMES_DELETED
-        self._leaving |= dict.fromkeys(self._shown - present, times)
+        self._leaving |= dict.fromkeys(self._shown - present, self._times)
+        self._times = 1 if lifetime else _TIMES_DELETED
         gone = sorted(self._leaving.keys() - present)
         self._leaving = {each: self._leaving[each] - 1 for each in gone if self._leaving[each] > 1}
         self._shown = present

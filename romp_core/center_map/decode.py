@@ -16,7 +16,7 @@ class Centers(NamedTuple):
     Attributes:
         valid: (B, N) bool; where false, the other fields hold some cell that is no person. In
             each row the valid ones come first.
-        confidence: (B, N) float32, the center map's value.
+        confidence: (B, N) float32, the center map's value (`find_centers`), or what is made of it.
         cells: (B, N) int64, flat numbers of the cells, row by row.
     """
 

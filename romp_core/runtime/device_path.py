@@ -17,6 +17,9 @@ from romp_core.posing import boxes_around
 from romp_core.preprocessing import unpadded
 from romp_core.runtime.dense import DenseMaps
 
+_CANDIDATES = 64
+"""So many centers at least are looked at where confidence is known only afterwards."""
+
 
 class Request(NamedTuple):
     """What is asked beside the images.
@@ -90,34 +93,30 @@ class DevicePath(nn.Module):
         Returns:
             (B,) int64, how many were found in each image, and the people.
         """
-        centers = find_centers(dense.center_map, request.threshold, request.max_people)
-        counts = centers.valid.sum(1)
-        if not fixed_size:  # of each image only as many columns as some image needs
-            most = int(counts.max())
-            centers = Centers(*(values[:, :most] for values in centers))
         height, width = dense.center_map.shape[2:]
         side = self.network.config.input_size // self.network.config.map_stride
         if self.network.lifting is None:
-            params = sample_params(dense.source, centers.cells)
+            found = find_centers(dense.center_map, request.threshold, request.max_people)
+            found = found if fixed_size else _trimmed(found)
+            params = sample_params(dense.source, found.cells)
         else:
             part = Part(width / side, height / side)
-            centers, params = self._lifted(dense.source, centers, part, request.threshold)
-            counts = centers.valid.sum(1)
-        rows = _rows(centers.valid, fixed_size)
+            found, params = self._lifted(dense, part, request, fixed_size)
+        rows = _rows(found.valid, fixed_size)
         params = params.flatten(0, 1)[rows].float()
         bodies = self.decoder(params, with_vertices=request.with_vertices)
-        owner = torch.div(rows, max(centers.valid.shape[1], 1), rounding_mode="floor")
+        owner = torch.div(rows, max(found.valid.shape[1], 1), rounding_mode="floor")
         half_side, offset, limit = frames[owner].split([1, 2, 2], 1)
 
         def to_pixels(normalized: Tensor) -> Tensor:
             return (normalized + 1) * half_side[..., None] - offset[:, None]
 
         keypoints = to_pixels(bodies.projected)
-        middles = 2 * cell_positions(centers.cells.flatten()[rows], width) + 1
+        middles = 2 * cell_positions(found.cells.flatten()[rows], width) + 1
         across, down = middles.unbind(-1)
         middles = torch.stack([across - width, down - height], -1) / side
-        return counts, PeopleTensors(
-            confidence=centers.confidence.flatten()[rows],
+        return found.valid.sum(1), PeopleTensors(
+            confidence=found.confidence.flatten()[rows],
             pose=matrix_to_axis_angle(bodies.rotations).flatten(1),
             betas=bodies.betas,
             camera=bodies.camera,
@@ -129,22 +128,34 @@ class DevicePath(nn.Module):
         )
 
     def _lifted(
-        self, source: Tensor, centers: Centers, part: Part, threshold: float | Tensor
+        self, dense: DenseMaps, part: Part, request: Request, fixed_size: bool
     ) -> tuple[Centers, Tensor]:
         """People in the order of how sure both the center map and their keypoints are of them.
 
-        The score is the geometric mean of both: the center map alone is as sure of people whom it
+        Confidence is the geometric mean of both: the center map alone is as sure of people whom it
         finds as of bodies that it does not see well enough to pose (docs/open-model.md).
 
         Returns:
-            Those whose score exceeds the threshold, too, and parameters (B, N, 145).
+            The surest whose confidence exceeds the threshold, and parameters (B, N, 145).
         """
-        params, certainty = self.network.lift(source, centers.cells, part)
-        score = (centers.confidence.clamp(min=0) * certainty).sqrt()
-        valid = centers.valid & (score > threshold)
-        order = torch.where(valid, score, -torch.inf).argsort(dim=1, descending=True, stable=True)
-        centers = Centers(*(each.gather(1, order) for each in (valid, score, centers.cells)))
-        return centers, params.gather(1, order[..., None].expand_as(params))
+        # Keypoints are sure to 1 at most: no other center can exceed the threshold.
+        least = request.threshold * abs(request.threshold)
+        centers = find_centers(dense.center_map, least, max(request.max_people, _CANDIDATES))
+        centers = centers if fixed_size else _trimmed(centers)
+        params, certainty = self.network.lift(dense.source, centers.cells, part)
+        confidence = (centers.confidence.clamp(min=0) * certainty).sqrt()
+        valid = centers.valid & (confidence > request.threshold)
+        order = torch.where(valid, confidence, -torch.inf).argsort(
+            dim=1, descending=True, stable=True
+        )[:, : request.max_people]
+        people = Centers(*(each.gather(1, order) for each in (valid, confidence, centers.cells)))
+        return people, params.gather(1, order[..., None].expand(-1, -1, params.shape[-1]))
+
+
+def _trimmed(centers: Centers) -> Centers:
+    """Of each image only as many columns as some image needs."""
+    most = int(centers.valid.sum(1).max())
+    return Centers(*(values[:, :most] for values in centers))
 
 
 def _rows(valid: Tensor, fixed_size: bool) -> Tensor:

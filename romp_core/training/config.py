@@ -50,7 +50,8 @@ class ScheduleConfig:
     Attributes:
         epochs: number of epochs; a checkpoint is written after each.
         steps_per_epoch: optimizer steps per epoch.
-        batch_size: pictures per step and process.
+        batch_size: pictures per step and process; of task `lifting` posed people, and as many
+            people of pictures.
         optimizer: `adam` (the paper's) or `adamw`.
         learning_rate: peak, reached after `warmup_steps` and brought to zero along a cosine
             (`constant`: kept).
@@ -126,7 +127,7 @@ class TrainingConfig:
             the last two write are what `initial` of a further run names.
         output: folder of checkpoints, logs and `weights.safetensors`.
         size: side of the training pictures in pixels, a multiple of 64; inference takes
-            `network.input_size`.
+            `network.input_size`, and so does task `lifting`.
         body: "open", or a body file; betas belong to it.
         root_align: subtract the body's root before projection.
         car_gamma: strength of the collision-aware representation; 0 switches it off.

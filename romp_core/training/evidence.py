@@ -66,7 +66,7 @@ def refined_loss(batch: Batch, rounds: Sequence[Evidence]) -> Tensor:
 
     Distance and keypoint similarity count alike: the one reaches far, the other is what people are
     judged by. Of a keypoint that is off by a share e of the person's extent, 0.75 exp(-e / 0.18)
-    is to be believed: what `training.lifting` assumes. Mean over the rounds.
+    is to be believed: what `training.posed_people` assumes. Mean over the rounds.
 
     Args:
         batch: B pictures with N people.

@@ -62,21 +62,26 @@ def split_data(config: TrainingConfig) -> tuple[DataConfig, list[DataConfig]]:
     return poses[0], [data for data in config.data if data.name != "poses"]
 
 
-def make_lifting_loader(
-    config: TrainingConfig, seen: SeenPeople | None, rank: int = 0, processes: int = 1
-) -> DataLoader:
-    """Batches of `batch_size` posed people and as many seen ones, as the schedule says.
+def make_pose_stream(config: TrainingConfig, rank: int = 0, processes: int = 1) -> PoseStream:
+    """Batches of posed people for one process.
 
     Raises:
         ConfigError: see `split_data`; or unknown options of the poses.
+        DataError: the file holds no poses.
     """
     poses, _ = split_data(config)
     seed = config.seed * processes + rank
     try:
-        stream = PoseStream(config.schedule.batch_size, seed=seed, **poses.options)
+        return PoseStream(config.schedule.batch_size, seed=seed, **poses.options)
     except TypeError as error:
         raise ConfigError(f"options of data set 'poses': {error}") from error
-    batches = _batches(stream, seen, np.random.default_rng([seed, 2]))
+
+
+def make_lifting_loader(
+    config: TrainingConfig, stream: PoseStream, seen: SeenPeople | None
+) -> DataLoader:
+    """Batches of posed people and as many seen ones, as many per epoch as the schedule says."""
+    batches = _batches(stream, seen, np.random.default_rng([stream.seed, 2]))
     return DataLoader(_Epochs(batches, config.schedule.steps_per_epoch), batch_size=None)
 
 

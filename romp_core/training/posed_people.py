@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import IterableDataset
 
 from romp_core.data.synthetic.people import random_betas
 from romp_core.data.synthetic.poses import PoseSampler, load_poses
@@ -16,7 +15,7 @@ from romp_core.geometry.rotations import axis_angle_to_matrix
 from romp_core.network.evidence import KEYPOINTS
 from romp_core.training.evidence import believable
 
-FIRST_LEG_KEYPOINT = 13  # knees and ankles come last in COCO's order
+_FIRST_LEG_KEYPOINT = 13  # knees and ankles come last in COCO's order
 _DEPTH_SPREAD, _DEPTH_NOISE = 0.5, (0.05, 1.0)  # in units of `Evidence.depth`
 _POOL = 40_000
 """Poses drawn once; cameras, shapes and noise are new for every person."""
@@ -42,7 +41,7 @@ class PosedPeople:
         return len(self.rotations)
 
 
-class PoseStream(IterableDataset):
+class PoseStream:
     """Endless batches of posed people.
 
     Args:
@@ -122,7 +121,7 @@ def spoil_keypoints(keypoints: Tensor) -> tuple[Tensor, Tensor]:
 
     extent = (keypoints - keypoints.mean(1, keepdim=True)).square().sum(-1).mean(-1).sqrt()
     number = torch.arange(KEYPOINTS, device=device)
-    legs, side = number >= FIRST_LEG_KEYPOINT, number % 2 == 1
+    legs, side = number >= _FIRST_LEG_KEYPOINT, number % 2 == 1
     hidden = random(count, KEYPOINTS) < 0.1
     hidden |= legs & (random(count, 1) < 0.15)
     hidden |= side & (random(count, 1) < 0.05)

@@ -19,7 +19,12 @@ from romp_core.data.mixing import MixedSamples, NumberSampler, SampleSource
 from romp_core.errors import ConfigError
 from romp_core.training.batch import Batch, collate
 from romp_core.training.config import DataConfig, TrainingConfig
-from romp_core.training.lifting import LiftingTraining, make_lifting_loader, split_data
+from romp_core.training.lifting import (
+    LiftingTraining,
+    make_lifting_loader,
+    make_pose_stream,
+    split_data,
+)
 from romp_core.training.module import RompTraining
 from romp_core.training.pretraining import Pretraining
 from romp_core.training.prior import load_prior
@@ -63,8 +68,9 @@ def train(config: TrainingConfig, *, resume: bool = False) -> Path:
     trainer = make_trainer(config, body_family(body))
     place = trainer.global_rank, trainer.world_size
     if config.task == "lifting":
+        stream = make_pose_stream(config, *place)  # what is wrong with poses shows at once
         seen = see_people(config, module, trainer, resume=resume)
-        loader = make_lifting_loader(config, seen, *place)
+        loader = make_lifting_loader(config, stream, seen)
     else:
         loader = make_loader(config, *place)
     trainer.fit(module, loader, ckpt_path=str(last) if resume else None, weights_only=False)
@@ -85,19 +91,27 @@ def see_people(
     if not pictures:
         return None
     rank, processes = trainer.global_rank, trainer.world_size
-    kept = config.output / f"seen-people-{rank}-of-{processes}.pt"
-    if resume and kept.is_file():
-        return SeenPeople.read(kept)
-    schedule = replace(
-        config.schedule,
-        batch_size=1,
-        epochs=1,
-        steps_per_epoch=-(-config.seen_pictures // processes),
+    looked_at = replace(
+        config,
+        data=pictures,
+        size=config.network.input_size,
+        schedule=replace(
+            config.schedule,
+            batch_size=1,
+            epochs=1,
+            steps_per_epoch=-(-config.seen_pictures // processes),
+            crop=(config.schedule.crop[0],) * 2,
+        ),
     )
-    batches = make_loader(replace(config, data=pictures, schedule=schedule), rank, processes)
-    device = trainer.strategy.root_device
-    seen = look_at(batches, module.network, module.body_losses, config, device)
-    seen.write(kept)
+    kept = config.output / f"seen-people-{rank}-of-{processes}.pt"
+    origin = repr((looked_at.data, config.seen_pictures, config.seed, config.augmentation,
+                   config.initial, config.network, looked_at.schedule.crop))  # fmt: skip
+    seen = SeenPeople.read(kept, origin) if resume else None
+    if seen is None:
+        batches = make_loader(looked_at, rank, processes)
+        device = trainer.strategy.root_device
+        seen = look_at(batches, module.network, module.body_losses, config, device)
+        seen.write(kept, origin)
     return seen
 
 

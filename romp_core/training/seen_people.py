@@ -45,17 +45,27 @@ class SeenPeople:
         """So many of them by chance."""
         return self[torch.from_numpy(rng.integers(len(self), size=count))]
 
-    def write(self, path: Path) -> None:
-        """Keep them in a file; a file that is there is whole."""
+    def write(self, path: Path, origin: str) -> None:
+        """Keep them in a file; a file that is there is whole.
+
+        Args:
+            path: the file.
+            origin: what else they would have to be if it were different.
+        """
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(".part")
-        torch.save({"evidence": tuple(self.evidence), "people": vars(self.people)}, unfinished)
+        content = {"origin": origin, "evidence": tuple(self.evidence), "people": vars(self.people)}
+        torch.save(content, unfinished)
         os.replace(unfinished, path)
 
     @classmethod
-    def read(cls, path: Path) -> "SeenPeople":
-        """What `write` has written."""
+    def read(cls, path: Path, origin: str) -> "SeenPeople | None":
+        """What `write` has written, or None where there is nothing of this origin."""
+        if not path.is_file():
+            return None
         content = torch.load(path, weights_only=True)
+        if content["origin"] != origin:
+            return None
         return cls(Evidence(*content["evidence"]), AnnotatedPeople(**content["people"]))
 
 
@@ -70,7 +80,7 @@ def look_at(
     """Let a network look at pictures, as it does in inference, but at people who are known.
 
     Args:
-        batches: annotated pictures.
+        batches: annotated pictures, squares of the network's input size.
         network: one with `lifting`.
         body_losses: of the body that is learnt with.
         config: the run.
@@ -83,8 +93,9 @@ def look_at(
         DataError: there is nobody in any of the pictures.
     """
     network = network.eval().to(device)
-    # The fastest: by how little it differs from the reference is what training may see of it.
-    runtime = start_runtime(choices("auto", "auto", device, network)[0], network, device)
+    # The fastest whose numbers cannot overflow: a little noise does not matter here.
+    fast = next(each for each in choices("auto", "auto", device, network) if each[1] != "float16")
+    runtime = start_runtime(fast, network, device)
     parts = []
     for batch in track(batches, "looking at pictures", console=Console(stderr=True)):
         if not batch.valid.any():

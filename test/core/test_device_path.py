@@ -13,15 +13,15 @@ from romp_core.runtime.dense import DenseMaps
 from romp_core.runtime.device_path import DevicePath, Request
 
 SIZE = 64  # maps of 8x8 cells
-PEAKS = {(1, 1): 0.9, (6, 1): 0.8, (1, 6): 0.4}
+PEAKS = [{(1, 1): 0.9, (6, 1): 0.8, (1, 6): 0.4}, {(6, 1): 0.45, (1, 6): 0.4}]  # x and y
 CERTAINTY = {9: 0.1, 8 + 6: 0.72, 6 * 8 + 1: 0.9}  # by flat cells, row by row
 
 
 def center_map() -> torch.Tensor:
     heat = torch.zeros(2, 1, 8, 8)
-    for (x, y), value in PEAKS.items():
-        heat[:, 0, y, x] = value
-    heat[1] *= 0.1  # nobody
+    for picture, peaks in enumerate(PEAKS):
+        for (x, y), value in peaks.items():
+            heat[picture, 0, y, x] = value
     return heat
 
 
@@ -49,25 +49,25 @@ def test_confidence_of_lifted_people_is_the_centers_and_the_keypoints(
 ):
     """A person at a clear center whose keypoints are hardly seen is less sure than it says."""
 
-    def found(threshold: float):
+    def found(threshold: float, max_people: int = 5):
         dense = DenseMaps(center_map(), torch.zeros(2, 3, 16, 16))
-        request = Request(kind(threshold), 5, with_vertices=False)
+        request = Request(kind(threshold), max_people, with_vertices=False)
         frames = frame_rows([(64, 64)] * 2)
         with torch.inference_mode():
-            return lifting_path(dense, frames, request, fixed_size=fixed_size)
+            counts, people = lifting_path(dense, frames, request, fixed_size=fixed_size)
+        return counts.tolist(), people.betas[: counts.sum(), 0].tolist(), people
 
-    counts, people = found(0.2)
-    assert counts.tolist() == [3, 0]
-    expected = [(0.8 * 0.72) ** 0.5, (0.4 * 0.9) ** 0.5, (0.9 * 0.1) ** 0.5]
-    torch.testing.assert_close(people.confidence[:3], torch.tensor(expected))
+    counts, cells, people = found(0.2)
+    assert (counts, cells) == ([3, 2], [14, 49, 9, 49, 14])
+    products = [0.8 * 0.72, 0.4 * 0.9, 0.9 * 0.1, 0.4 * 0.9, 0.45 * 0.72]
+    torch.testing.assert_close(people.confidence[:5], torch.tensor(products).sqrt())
     # Everything else of them is in the same order.
-    assert people.betas[:3, 0].tolist() == [14, 49, 9]
-    expected = torch.tensor([[6.0, 1], [1, 6], [1, 1]]) * 8 + 3.5
-    torch.testing.assert_close(people.center[:3], expected)
-    # Of the center of 0.4 the keypoints are sure; but a center must exceed the threshold, too.
-    counts, people = found(0.5)
-    assert counts.tolist() == [1, 0]
-    assert people.betas[0, 0] == 14
+    places = torch.tensor([[6.0, 1], [1, 6], [1, 1], [1, 6], [6, 1]])
+    torch.testing.assert_close(people.center[:5], places * 8 + 3.5)
+    # The threshold is the confidence's, not the center map's.
+    assert found(0.58)[:2] == ([2, 1], [14, 49, 49])
+    # The surest are those whose confidence is highest, wherever the center map is highest.
+    assert found(0.2, 1)[:2] == ([1, 1], [14, 49])
 
 
 def test_confidence_of_other_networks_is_the_center_maps():
@@ -78,5 +78,5 @@ def test_confidence_of_other_networks_is_the_center_maps():
         counts, people = path(
             dense, frame_rows([(64, 64)] * 2), Request(0.2, 5, False), fixed_size=False
         )
-    assert counts.tolist() == [3, 0]
-    assert people.confidence.tolist() == pytest.approx([0.9, 0.8, 0.4])
+    assert counts.tolist() == [3, 2]
+    assert people.confidence.tolist() == pytest.approx([0.9, 0.8, 0.4, 0.45, 0.4])

@@ -23,6 +23,7 @@ CHANGES = [
     "center=box",
     f"data=[{{name: poses, options: {{pool: 20}}}}, {SYNTHETIC}]",
     "seen_pictures=6",
+    "size=64",  # of other tasks: this one looks at what inference would
     "losses.similarity=200",
 ]
 
@@ -67,9 +68,12 @@ def test_what_is_seen_belongs_to_whom_it_is_of(seen):
 def test_seen_people_are_kept_and_drawn(seen, tmp_path):
     from romp_core.training.seen_people import SeenPeople
 
-    seen.write(tmp_path / "runs" / "seen.pt")
+    path = tmp_path / "runs" / "seen.pt"
+    assert SeenPeople.read(path, "these") is None
+    seen.write(path, "these")
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["seen.pt"]
-    read = SeenPeople.read(tmp_path / "runs" / "seen.pt")
+    assert SeenPeople.read(path, "others") is None
+    read = SeenPeople.read(path, "these")
     for there, here in zip(read.evidence, seen.evidence, strict=True):
         assert torch.equal(there, here)
     for name, value in vars(seen.people).items():
@@ -110,23 +114,44 @@ def test_losses_are_means_over_posed_and_seen_people(seen):
     assert alone["similarity"] < 0.3
 
 
-def test_a_run_learns_the_lifting_alone_and_looks_at_pictures_once(tmp_path, monkeypatch):
+def test_a_run_learns_the_lifting_alone_and_looks_at_pictures_once(seen, tmp_path, monkeypatch):
     from romp_core.checkpoints import read_checkpoint
     from romp_core.training import run
+
+    def changed(before: str | Path, after: Path) -> set[str]:
+        one, other = read_checkpoint(before).state, read_checkpoint(after).state
+        return {name for name in one if not torch.equal(one[name].float(), other[name].float())}
 
     words = ["train", str(TINY)]
     for change in (*CHANGES, f"output={tmp_path}", "schedule.learning_rate=1e-3"):
         words += ["--set", change]
     assert main(words) == 0
-    before, after = (read_checkpoint(of).state for of in ("open", tmp_path / "weights.safetensors"))
-    changed = {name for name in before if not torch.equal(before[name].float(), after[name])}
-    assert changed
-    assert all(name.startswith("lifting.") for name in changed)
+    weights = tmp_path / "weights.safetensors"
+    assert changed("open", weights)
+    assert all(name.startswith("lifting.") for name in changed("open", weights))
 
-    assert (tmp_path / "seen-people-0-of-1.pt").is_file()
-    monkeypatch.setattr(run, "look_at", None)
+    before = weights.rename(tmp_path / "before.safetensors")
+    looked = []
+    look_at = run.look_at
+    monkeypatch.setattr(run, "look_at", lambda *args: looked.append(1) or look_at(*args))
     assert main([*words, "--set", "schedule.epochs=3", "--resume"]) == 0
-    assert read_checkpoint(tmp_path / "weights.safetensors").state.keys() == after.keys()
+    assert changed(before, weights)
+    assert not looked
+    # Other pictures than those that were looked at.
+    resumed = ["--set", "schedule.epochs=4", "--set", "seen_pictures=5", "--resume"]
+    assert main([*words, *resumed]) == 0
+    assert looked
+
+
+def test_wrong_poses_are_refused_before_pictures_are_looked_at(tmp_path, monkeypatch, capsys):
+    from romp_core.training import run
+
+    monkeypatch.setattr(run, "look_at", None)
+    words = ["train", str(TINY)]
+    for change in (*CHANGES, f"output={tmp_path}", "data.0.options.pol=3"):
+        words += ["--set", change]
+    assert main(words) == 2
+    assert "options of data set 'poses'" in capsys.readouterr().err
 
 
 def test_pictures_without_people_are_refused():

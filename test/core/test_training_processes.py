@@ -107,7 +107,10 @@ def train(launch, folder: Path, *changes: str, broken: str = "none") -> tuple[li
 LIFTING = (
     "task=lifting",
     "network={backbone: mobilenet, input_size: 128, lifting: true}",
-    "data=[{name: poses, options: {pool: 20}}]",
+    "data=[{name: poses, options: {pool: 20}}, {name: synthetic, options: {height: 128, "
+    "width: 128, length: 9, supersampling: 1, max_people: 2}}]",
+    "seen_pictures=6",
+    "center=box",
 )
 
 
@@ -126,6 +129,13 @@ def test_two_processes_train_one_network_on_unlike_samples(launch, changes, froz
     for rank, told in enumerate((first, second)):
         assert (told["code"], told["rank"], told["world"], told["steps"]) == (0, rank, 2, 4)
     assert first["seen"] != second["seen"]
+    shares = sorted((tmp_path / "run").glob("seen-people-*.pt"))
+    if "task=lifting" in changes:
+        assert [share.name for share in shares] == [
+            "seen-people-0-of-2.pt",
+            "seen-people-1-of-2.pt",
+        ]
+        assert shares[0].read_bytes() != shares[1].read_bytes()
     assert first["weights"] == second["weights"]
     from lightning.pytorch import seed_everything
 

@@ -155,6 +155,11 @@ def test_markers_that_stay_for_ever_are_deleted_in_several_arrays(body):
         deleted.append([marker.id for marker in markers if marker.action == Marker.DELETE])
     # The second comes back, and then leaves again.
     assert deleted == [[], *[[2]] * 4, [], *[[2]] * 10, [], []]
+    assert writer.shows_something
+    for _ in range(10):  # how many times it is said depends on how they were shown
+        (gone,) = markers_of(writer.write(people_of(body, []), STAMP, MarkerStyle()))
+        assert (gone.id, gone.action) == (1, Marker.DELETE)
+    assert not writer.shows_something
 
 
 def test_people_without_identity_have_numbers_that_no_track_has(body):
