@@ -90,8 +90,8 @@ class RompTraining(FiniteLossModule):
         result["refined"] = mean_of(refined_loss(batch, rounds) * labeled, labeled)
         if not lifts:
             return result
-        # Refinement learns from keypoints alone, as the layers before it do.
-        refined = (values[batch.valid].detach() for values in rounds[-1])
+        # Refinement also learns which keypoints, confidences and depths make good bodies.
+        refined = (values[batch.valid] for values in rounds[-1])
         return result | self._people_losses(batch, self.network.lifting(*refined))
 
     def _people_losses(self, batch: Batch, params: Tensor) -> dict[str, Tensor]:
