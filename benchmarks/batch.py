@@ -4,7 +4,7 @@ Five people in each 640x480 image, from BGR images to vertices on the host.
 """
 
 import numpy as np
-from common import Claim, check_count, crowded_romp, model_parser, picture, report
+from common import Claim, check_count, crowded_romp, model_parser, picture, report, set_people
 
 from romp_core.timing import spread, time_in_turns
 
@@ -17,7 +17,7 @@ def main() -> None:
     parser.add_argument("--network", default="open", help='"open" or a backbone')
     options = parser.parse_args()
     romp = crowded_romp(options.network, options)
-    romp.max_people = PEOPLE
+    set_people(romp, PEOPLE)
     image = picture(480, 640)
     check_count(romp, image, PEOPLE)
     calls = {

@@ -4,6 +4,7 @@ import argparse
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice, product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from romp_core import BodyModel, Romp, load
 from romp_core.checkpoints import read_checkpoint
 from romp_core.evaluation.plots import draw
 from romp_core.network import NetworkConfig, RompNetwork, build_network
-from romp_core.runtime import choices
+from romp_core.runtime import DenseMaps, Runtime, choices
 from romp_core.timing import describe_machine, spread
 
 if TYPE_CHECKING:
@@ -117,10 +118,10 @@ def picture(height: int, width: int) -> np.ndarray:
 
 
 def crowded_romp(network: str, options: argparse.Namespace, input_size: int = 512) -> Romp:
-    """A predictor that finds `max_people` people in any picture, up to 64.
+    """A predictor that finds as many people in any picture as `set_people` says, up to 64.
 
-    The number of people is then what was asked for, whatever the weights are: the center head's
-    last layer gives a fixed map with 64 peaks. All that is done for a person is done for these.
+    The center map is a fixed one, whatever the weights see. All that is done for a person is done
+    for these.
 
     Args:
         network: "open", run by what "auto" takes for it, or a backbone with random weights, of
@@ -136,16 +137,23 @@ def crowded_romp(network: str, options: argparse.Namespace, input_size: int = 51
     else:
         built = random_network(NetworkConfig(network, input_size))
         runtime, precision = fastest_choice(options, built)
-    built.final_layers["2"][-1] = _Peaks(built.config)
-    return Romp(
+    romp = Romp(
         built,
         BodyModel.load("open"),
         device=options.device,
         runtime=runtime,
         precision=precision,
-        max_people=PLANTED,
         center_threshold=0.0,  # what the network sees of their keypoints is noise
     )
+    romp.runtime = _PlantedPeople(romp.runtime, built.config)
+    set_people(romp, PLANTED)
+    return romp
+
+
+def set_people(romp: Romp, count: int) -> None:
+    """Let a predictor of `crowded_romp` find so many people."""
+    romp.runtime.plant(count)
+    romp.max_people = count
 
 
 def model_options(options: argparse.Namespace) -> dict[str, str]:
@@ -175,21 +183,42 @@ def check_count(romp: Romp, image: np.ndarray, expected: int) -> None:
         raise RuntimeError(f"{found} people instead of {expected}; the measure would be wrong")
 
 
-class _Peaks(nn.Module):
-    """In place of the center head's last layer: the same peaks in every image."""
+class _PlantedPeople:
+    """A runtime whose center map shows as many peaks as it is told, whatever is in the picture.
 
-    def __init__(self, config: NetworkConfig):
-        super().__init__()
-        side = config.input_size // config.map_stride
+    Args:
+        runtime: does all the work.
+        config: of its network.
+    """
+
+    def __init__(self, runtime: Runtime, config: NetworkConfig):
+        self.name, self.precision = runtime.name, runtime.precision
+        self._runtime = runtime
         # Enough of them also in the middle of squares, for networks that see no more.
-        step = side // (14 if config.lifting else 8)
-        pattern = torch.full((1, 1, side, side), -8.0)
-        pattern[..., step // 2 :: step, step // 2 :: step] = 8.0
-        self.register_buffer("pattern", pattern)
+        self._step = config.input_size // config.map_stride // (14 if config.lifting else 8)
+        self._count = PLANTED
+        self._maps: dict[torch.Size, Tensor] = {}  # recorded graphs read them ever again
 
-    def forward(self, features: Tensor) -> Tensor:
-        height, width = features.shape[2:]
-        side = self.pattern.shape[3]
-        rows, columns = (side - height) // 2, (side - width) // 2
-        pattern = self.pattern[..., rows:, columns:][..., :height, :width]
-        return pattern + 0 * features[:, :1]  # a batch's size, also after an export
+    @torch.inference_mode()
+    def plant(self, count: int) -> None:
+        """Show so many people from now on."""
+        self._count = count
+        for center_map in self._maps.values():
+            self._draw(center_map)
+
+    def __call__(self, squares: Tensor) -> DenseMaps:
+        """See `Runtime`."""
+        dense = self._runtime(squares)
+        shape = dense.center_map.shape
+        if shape not in self._maps:
+            self._maps[shape] = torch.empty_like(dense.center_map)
+            self._draw(self._maps[shape])
+        return DenseMaps(self._maps[shape], dense.source)
+
+    def _draw(self, center_map: Tensor) -> None:
+        height, width = center_map.shape[2:]
+        first = self._step // 2
+        places = product(range(first, height, self._step), range(first, width, self._step))
+        center_map.zero_()
+        for row, column in islice(places, self._count):
+            center_map[..., row, column] = 0.9

@@ -5,7 +5,7 @@ want goes through it. Pictures of the same longer side take turns, end to end, w
 """
 
 import numpy as np
-from common import Claim, check_count, crowded_romp, model_parser, picture, report
+from common import Claim, check_count, crowded_romp, model_parser, picture, report, set_people
 
 from romp_core.timing import spread, time_in_turns
 
@@ -16,7 +16,7 @@ PEOPLE = 5
 def main() -> None:
     options = model_parser(__doc__, runs=30).parse_args()
     romp = crowded_romp("open", options)
-    romp.max_people = PEOPLE
+    set_people(romp, PEOPLE)
     images = {name: picture(*shape) for name, shape in SHAPES.items()}
     for image in images.values():
         check_count(romp, image, PEOPLE)

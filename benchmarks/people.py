@@ -8,7 +8,7 @@ makes the paper's table and figure of it.
 import argparse
 
 import numpy as np
-from common import Claim, check_count, crowded_romp, model_parser, picture, report
+from common import Claim, check_count, crowded_romp, model_parser, picture, report, set_people
 
 from romp_core.timing import spread, time_in_turns
 
@@ -29,11 +29,11 @@ def measure(network: str, options: argparse.Namespace) -> tuple[dict[int, np.nda
     image = picture(*SIZES[options.device.partition(":")[0]])
 
     def predict(count: int) -> None:
-        romp.max_people = count
+        set_people(romp, count)
         romp.predict(image)
 
     for count in PEOPLE:
-        romp.max_people = count
+        set_people(romp, count)
         check_count(romp, image, count)
     calls = {str(count): lambda count=count: predict(count) for count in PEOPLE}
     times = time_in_turns(calls, options.runs)
