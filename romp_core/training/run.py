@@ -104,8 +104,10 @@ def see_people(
         ),
     )
     kept = config.output / f"seen-people-{rank}-of-{processes}.pt"
+    # All that decides who is looked at, how they are seen, and what is known of them.
     origin = repr((looked_at.data, config.seen_pictures, config.seed, config.augmentation,
-                   config.initial, config.network, looked_at.schedule.crop))  # fmt: skip
+                   config.initial, config.network, looked_at.schedule.crop, config.center,
+                   config.car_gamma, config.body))  # fmt: skip
     seen = SeenPeople.read(kept, origin) if resume else None
     if seen is None:
         batches = make_loader(looked_at, rank, processes)

@@ -234,6 +234,30 @@ def test_a_frozen_backbone_does_not_change(tmp_path, kind):
     assert network.final_layers.training
 
 
+def test_refinement_learns_from_the_bodies_that_a_frozen_lifting_makes(tmp_path):
+    from romp_core.body.model import BodyModel
+    from romp_core.training.batch import collate
+    from romp_core.training.module import RompTraining
+    from romp_core.training.run import make_network, make_source
+
+    config = tiny(
+        tmp_path,
+        "schedule.frozen=[backbone, lifting]",
+        "network={backbone: mobilenet, input_size: 128, lifting: true, levels: 2, "
+        "head_blocks: 1, center_sigmoid: true}",
+        "initial=open",
+    )
+    network = make_network(config)
+    module = RompTraining(network, BodyModel.load("open"), config)
+    module.setup("fit")
+    source = make_source(config.data[0])
+    found = module.losses(collate([source[index] for index in range(3)]))
+    (found["pose"] + found["joints"]).backward()
+    # Of what a round says, keypoints, confidence and depth, each makes other bodies.
+    assert (network.refinement.output.weight.grad.abs().amax(1) > 0).all()
+    assert all(parameter.grad is None for parameter in network.lifting.parameters())
+
+
 def test_rates_relative_to_the_size_of_layers(tmp_path):
     from romp_core.training.run import make_network
     from romp_core.training.schedule import make_optimizer
