@@ -16,7 +16,7 @@ from romp_core.training.losses import LossWeights
 _CHOICES = {
     "optimizer": ("adam", "adamw"),
     "decay": ("cosine", "constant"),
-    "precision": ("32-true", "bf16-mixed", "16-mixed"),
+    "precision": ("auto", "32-true", "bf16-mixed", "16-mixed"),
 }
 _COUNTS = ("epochs", "steps_per_epoch", "batch_size")
 _NEVER_NEGATIVE = ("warmup_steps", "weight_decay", "backbone_rate", "gradient_clip", "workers")
@@ -69,7 +69,8 @@ class ScheduleConfig:
             second (the paper: 0.1, then 0.6).
         averaging: decay of the exponential moving average of the weights.
         workers: processes that make samples.
-        precision: Lightning's: `32-true`, `bf16-mixed` or `16-mixed`.
+        precision: Lightning's `32-true`, `bf16-mixed` or `16-mixed`, or `auto`: the fastest of them
+            that the device is made for, see `training.processes.fitting_precision`.
 
     Raises:
         ConfigError: a value out of its range, by name.
@@ -90,7 +91,7 @@ class ScheduleConfig:
     crop: tuple[float, float] = (0.1, 0.6)
     averaging: float = 0.999
     workers: int = 8
-    precision: str = "bf16-mixed"
+    precision: str = "auto"
 
     def __post_init__(self):
         for name, choices in _CHOICES.items():

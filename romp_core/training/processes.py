@@ -8,6 +8,7 @@ from lightning.pytorch.plugins.environments import TorchElasticEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 
 from romp_core.errors import ConfigError
+from romp_core.runtime.selection import multiplies_bfloat16
 
 
 def trainer_options() -> dict[str, Any]:
@@ -46,6 +47,27 @@ def trainer_options() -> dict[str, Any]:
             find_unused_parameters=True,
         ),
     }
+
+
+def fitting_precision(wanted: str) -> str:
+    """What `auto` stands for on this machine, and `16-mixed`, which is of GPUs only, on a CPU.
+
+    Mixed precision where something multiplies the narrower numbers. A CPU that does not only
+    imitates bfloat16, which takes many times as long as float32.
+
+    Args:
+        wanted: `ScheduleConfig.precision`.
+
+    Returns:
+        A precision of Lightning's.
+    """
+    on_gpu = torch.cuda.is_available()
+    if wanted not in ("auto", "16-mixed") or (on_gpu and wanted != "auto"):
+        return wanted
+    if on_gpu:
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return "bf16-mixed" if native else "16-mixed"
+    return "bf16-mixed" if multiplies_bfloat16() else "32-true"
 
 
 def _number(name: str) -> int | None:

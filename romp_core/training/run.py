@@ -28,7 +28,7 @@ from romp_core.training.lifting import (
 from romp_core.training.module import RompTraining
 from romp_core.training.pretraining import Pretraining
 from romp_core.training.prior import load_prior
-from romp_core.training.processes import trainer_options
+from romp_core.training.processes import fitting_precision, trainer_options
 from romp_core.training.seen_people import SeenPeople, look_at
 from romp_core.training.starting import check_resumable, make_network
 
@@ -197,7 +197,7 @@ def make_trainer(config: TrainingConfig, body: str) -> Trainer:
         default_root_dir=config.output,
         **trainer_options(),
         max_epochs=schedule.epochs,
-        precision=schedule.precision,
+        precision=fitting_precision(schedule.precision),
         gradient_clip_val=schedule.gradient_clip,
         use_distributed_sampler=False,
         log_every_n_steps=10,

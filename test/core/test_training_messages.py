@@ -34,7 +34,7 @@ def tiny(*changes: str):
         ("size=400", "size is 400; expected a multiple of 64"),
         ("size=0", "size is 0; expected a multiple of 64"),
         ("seed=-1", "seed is -1; expected 0 to"),
-        ("schedule.precision=foo", "schedule.precision is 'foo'; expected one of 32-true, "),
+        ("schedule.precision=foo", "schedule.precision is 'foo'; expected one of auto, 32-true, "),
         ("schedule.decay=linear", "schedule.decay is 'linear'; expected one of cosine, "),
         ("schedule.batch_size=0", "schedule.batch_size is 0; expected 1 or more"),
         ("schedule.epochs=-1", "schedule.epochs is -1; expected 1 or more"),

@@ -226,3 +226,27 @@ def test_more_processes_than_gpus_are_refused(monkeypatch):
     monkeypatch.setattr(processes.torch.cuda, "device_count", lambda: 1)
     with pytest.raises(ConfigError, match=r"started 4 processes .* has 1 GPUs"):
         processes.trainer_options()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "cuda", "bfloat16", "expected"),
+    [
+        ("auto", False, True, "bf16-mixed"),
+        ("auto", False, False, "32-true"),
+        ("auto", True, True, "bf16-mixed"),
+        ("auto", True, False, "16-mixed"),
+        ("16-mixed", True, True, "16-mixed"),
+        ("16-mixed", False, False, "32-true"),
+        ("bf16-mixed", False, False, "bf16-mixed"),
+        ("32-true", False, True, "32-true"),
+    ],
+)
+def test_precision_is_one_that_the_device_is_made_for(
+    wanted, cuda, bfloat16, expected, monkeypatch
+):
+    from romp_core.training import processes
+
+    monkeypatch.setattr("torch.cuda.is_available", lambda: cuda)
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda including_emulation: bfloat16)
+    monkeypatch.setattr(processes, "multiplies_bfloat16", lambda: bfloat16)
+    assert processes.fitting_precision(wanted) == expected
