@@ -23,7 +23,7 @@ _WINDOW_SHARE = 0.25  # sigma over the extent of a person's keypoints
 _SHIFTS = 3
 _LEAST_MASS = 0.02
 _MINIMUM_EXTENT = 0.01  # of the picture's half side
-_NEAR_EXTENTS = 0.2, 0.4  # of keypoints: a standing person of 0.4 and 0.8 of the picture's height
+_NEAR_EXTENTS = 11.2, 22.4  # cells of the features: of keypoints of people 180 and 360 pixels high
 
 
 class Part(NamedTuple):
@@ -92,17 +92,27 @@ def read_evidence(
     near = None
     if len(levels) == 2:
         by_half = part.to_square(cell_keypoints(offsets[1], stride // 2, cells))
-        near = near_share(keypoint_extent(by_half))[..., None]
+        side = levels[0].shape[-1] / part.width
+        near = near_share(keypoint_extent(by_half), side)[..., None]
         positions = positions + near * (by_half - positions)
     keypoints, confidence = refine_keypoints(positions, heatmaps, near, part)
     return Evidence(keypoints, confidence, torch.zeros_like(confidence))
 
 
-def near_share(extent: Tensor) -> Tensor:
-    """How much the picture at half its size is believed about people of such an extent of their
-    keypoints: not about those far away, alone about those who fill the picture."""
+def near_share(extent: Tensor, side: float) -> Tensor:
+    """How much the picture at half its size is believed about people: not about small ones, alone
+    about large ones. Pixels decide, not shares of the picture: that is how layers know people.
+
+    Args:
+        extent: of the people's keypoints, in halves of the square's side.
+        side: of the square in cells of the first features.
+
+    Returns:
+        0..1, in the shape of `extent`.
+    """
     smallest, largest = _NEAR_EXTENTS
-    return ((extent / smallest).log2() / math.log2(largest / smallest)).clamp(0, 1)
+    cells = extent * (side / 2)
+    return ((cells / smallest).log2() / math.log2(largest / smallest)).clamp(0, 1)
 
 
 def cell_keypoints(offsets: Tensor, stride: int, cells: Tensor) -> Tensor:

@@ -151,5 +151,5 @@ def offsets_loss(
         return costs[0]
     # As far as can be told from the true size; people cut by the border are nearer than it says.
     extent = (batch.diagonals[batch.valid] * _EXTENT_SHARE).clamp(min=_SMALLEST_EXTENT)
-    near = near_share(extent).clamp(0.1, 0.9)
+    near = near_share(extent, levels[0].shape[-1]).clamp(0.1, 0.9)
     return (1 - near) * costs[0] + near * costs[1]

@@ -11,6 +11,7 @@ from romp_core.network import NetworkConfig, RompNetwork, build_network
 from romp_core.network.evidence import (
     OFFSET_UNIT,
     cell_keypoints,
+    near_share,
     read_evidence,
     refine_keypoints,
 )
@@ -81,15 +82,15 @@ def bump(rows: int, columns: int, y: float, x: float, width: float) -> torch.Ten
 def test_near_people_are_believed_to_the_picture_at_half_its_size(size, level):
     """Both levels see people of one place, but other keypoints; each is right about its own."""
     channels = {"keypoint_offsets": slice(0, 34), "keypoint_heatmaps": slice(34, 51)}
-    levels = [torch.zeros(1, 51, side, side) for side in (32, 16)]
+    levels = [torch.zeros(1, 51, side, side) for side in (64, 32)]
     torch.manual_seed(0)
     truth = [size * torch.randn(17, 2).clamp(-1, 1) for _ in levels]
     for features, keypoints in zip(levels, truth, strict=True):
         side = features.shape[-1]
         features[0, :34] = (keypoints.flip(-1) * (side / 2) / OFFSET_UNIT).reshape(34, 1, 1)
-    middle = torch.tensor([[8 * 16 + 8]])  # of the maps, whose stride is that of the second level
+    middle = torch.tensor([[16 * 32 + 16]])  # of the maps, whose stride is that of the second level
     evidence = read_evidence(levels, channels, 2, middle)
-    expected = truth[level] + 1 / 16
+    expected = truth[level] + 1 / 32
     torch.testing.assert_close(evidence.keypoints[0, 0], expected, atol=1e-4, rtol=0)
     place = (expected[3] + 1) * levels[level].shape[-1] / 2
     levels[level][0, 37] = bump(*levels[level].shape[-2:], place[1], place[0], 1.0)
@@ -97,6 +98,16 @@ def test_near_people_are_believed_to_the_picture_at_half_its_size(size, level):
     levels[level][0, 37] = 0
     levels[1 - level][0, 37] = 1
     assert read_evidence(levels, channels, 2, middle).confidence[0, 0, 3] == 0
+
+
+def test_how_near_people_are_is_a_matter_of_pixels():
+    """Somebody of as many pixels, in a smaller or larger input: the layers see the same."""
+    extent = torch.tensor([0.1, 0.2, 0.28, 0.4, 0.7])
+    shares = near_share(extent, 112)
+    torch.testing.assert_close(shares[[0, 1, 3, 4]], torch.tensor([0.0, 0.0, 1.0, 1.0]))
+    assert 0.4 < shares[2] < 0.6
+    for side in (64, 96, 160):
+        torch.testing.assert_close(near_share(extent * 112 / side, side), shares)
 
 
 def test_corrections_start_from_the_guess_before(lifting):
