@@ -62,7 +62,9 @@ def fitting_precision(wanted: str) -> str:
         A precision of Lightning's.
     """
     on_gpu = torch.cuda.is_available()
-    if wanted not in ("auto", "16-mixed") or (on_gpu and wanted != "auto"):
+    if wanted == "16-mixed" and not on_gpu:
+        wanted = "auto"
+    if wanted != "auto":
         return wanted
     if on_gpu:
         native = torch.cuda.is_bf16_supported(including_emulation=False)
