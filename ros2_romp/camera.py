@@ -1,5 +1,6 @@
 """One camera of the node: its topics, its counts, its markers."""
 
+import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -118,15 +119,20 @@ class Camera:
         self._unplaced = 0
         self._frame_id = ""
         self._marker_writer = MarkerWriter(name or "people", body.faces, body.mesh.count)
-        self._people = self._create_publisher(SmplPersonArray, "people", RESULTS)
-        self._markers = self._create_publisher(MarkerArray, "markers", RESULTS)
-        self._overlay = self._create_publisher(Image, "overlay", RESULTS)
-        self._body_model = self._create_publisher(BodyModelMessage, "body_model", LATCHED)
-        self._body_model.publish(body_message(body))
         self._subscriptions: list[Subscription] = []
+        self._publishers: list[Publisher] = []
+        try:
+            self._people = self._create_publisher(SmplPersonArray, "people", RESULTS)
+            self._markers = self._create_publisher(MarkerArray, "markers", RESULTS)
+            self._overlay = self._create_publisher(Image, "overlay", RESULTS)
+            self._body_model = self._create_publisher(BodyModelMessage, "body_model", LATCHED)
+        except Exception:
+            self.destroy()  # nobody else will: those before the one that cannot be had
+            raise
+        self._body_model.publish(body_message(body))
 
     def start(self, on_image: Callable[[bytes], None]) -> None:
-        """Listen to the camera.
+        """Listen to the camera; when that fails, `stop` ends what it has begun.
 
         Args:
             on_image: called with each image, serialised: one that is replaced before its turn is
@@ -135,13 +141,9 @@ class Camera:
         self.statistics = Statistics()
         self._unplaced = 0
         image_type = CompressedImage if self._compressed else Image
-        self._subscriptions = [
-            self._create_subscription(image_type, "image", self.image_topic, on_image, raw=True),
-            self._create_subscription(CameraInfo, "camera_info", self._info_topic, self._on_info),
-            self._create_subscription(
-                Image, "depth", self._depth_topic, self._on_depth, raw=True, qos=DEPTHS
-            ),
-        ]
+        self._subscribe(image_type, "image", self.image_topic, on_image, raw=True)
+        self._subscribe(CameraInfo, "camera_info", self._info_topic, self._on_info)
+        self._subscribe(Image, "depth", self._depth_topic, self._on_depth, raw=True, qos=DEPTHS)
 
     def stop(self) -> None:
         """Listen no more, and take the markers back."""
@@ -158,8 +160,9 @@ class Camera:
     def destroy(self) -> None:
         """Take its topics away."""
         self.stop()
-        for publisher in (self._people, self._markers, self._overlay, self._body_model):
+        for publisher in self._publishers:
             self._node.destroy_publisher(publisher)
+        self._publishers = []
 
     def unpack(self, message: bytes, settings: Settings) -> Frame | None:
         """Make a serialised image ready for the network; None, and counted, if that cannot be."""
@@ -321,7 +324,9 @@ class Camera:
         then = stamp.seconds * 1_000_000_000 + stamp.nanoseconds
         return (self._node.get_clock().now().nanoseconds - then) * 1e-9
 
-    def _create_subscription(
+    # Overrides are written into the profile that rclpy is given: each topic gets its own.
+
+    def _subscribe(
         self,
         message_type: type,
         name: str,
@@ -329,18 +334,26 @@ class Camera:
         callback: Callable,
         raw: bool = False,
         qos: QoSProfile = NEWEST,
-    ) -> Subscription:
+    ) -> None:
         overrides = QoSOverridingOptions.with_default_policies()
         name = self._prefix + name
         if self._node.resolve_topic_name(name) == topic:
             topic = name  # to be remapped once: of two cameras, one may have the other's topics
-        return self._node.create_subscription(
-            message_type, topic, callback, qos, raw=raw, qos_overriding_options=overrides
+        subscription = self._node.create_subscription(
+            message_type,
+            topic,
+            callback,
+            copy.copy(qos),
+            raw=raw,
+            qos_overriding_options=overrides,
         )
+        self._subscriptions.append(subscription)
 
     def _create_publisher(self, message_type: type, name: str, qos: QoSProfile) -> Publisher:
         overrides = QoSOverridingOptions.with_default_policies()
         topic = f"~/{self._prefix}{name}"
-        return self._node.create_publisher(
-            message_type, topic, qos, qos_overriding_options=overrides
+        publisher = self._node.create_publisher(
+            message_type, topic, copy.copy(qos), qos_overriding_options=overrides
         )
+        self._publishers.append(publisher)
+        return publisher
