@@ -37,7 +37,7 @@ def camera_status(name: str, report: Report, topic: str) -> DiagnosticStatus:
 def judge_camera(report: Report, topic: str) -> Judgement:
     """The worst of what can be said about a camera."""
     if report.failure:
-        return DiagnosticStatus.ERROR, f"model failed: {report.failure}"
+        return DiagnosticStatus.ERROR, report.failure
     if report.silence is None:
         return DiagnosticStatus.WARN, f"no image has come on {topic}"
     if report.silence > SILENCE_LIMIT:

@@ -1,13 +1,15 @@
 """What the worker does with waiting images: unpack, predict in one batch, publish."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import rclpy
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
-from ros2_romp.camera import Camera, Frame
+from romp_core import People
+from ros2_romp.camera import Camera, Frame, Wanted
 from ros2_romp.drawing import Drawing, Scene
 from ros2_romp.humans import Humans
 from ros2_romp.parameters import Settings
@@ -82,20 +84,32 @@ class Pipeline:
         start = time.perf_counter()
         settings = self._settings()
         batch: list[tuple[Camera, Frame]] = []
-        try:
-            for name, message in messages.items():
-                frame = self._cameras[name].unpack(message, settings)
+        for name, message in messages.items():
+            camera = self._cameras.get(name)
+            if camera is None:  # of a camera that is gone
+                continue
+            with self._failing(camera, problem="the image cannot be unpacked: "):
+                frame = camera.unpack(message, settings)
                 if frame is not None:
-                    batch.append((self._cameras[name], frame))
-            if batch:
+                    batch.append((camera, frame))
+        if batch:
+            with self._failing(*(camera for camera, _ in batch)):
                 self._answer(batch, settings, start)
-        except Exception as error:  # whatever it is, the next image gets its chance
+
+    @contextmanager
+    def _failing(self, *cameras: Camera, problem: str = "") -> Iterator[None]:
+        """Whatever fails inside is counted for these cameras; the next image gets its chance."""
+        try:
+            yield
+        except Exception as error:
             if not rclpy.ok():  # nobody is there any more to publish to, or to tell
                 return
-            for camera, _ in batch:
-                camera.statistics.failed(str(error))
-            kind = "" if isinstance(error, PredictionError) else f"{type(error).__name__}: "
-            self._logger.error(f"no result: {kind}{error}", throttle_duration_sec=1.0)
+            is_models = isinstance(error, PredictionError)
+            kind = "model failed" if is_models else type(error).__name__
+            reason = f"{problem}{kind}: {error}"
+            for camera in cameras:
+                camera.statistics.failed(reason)
+            self._logger.error(f"no result: {reason}", throttle_duration_sec=1.0)
 
     def _answer(
         self, batch: Sequence[tuple[Camera, Frame]], settings: Settings, start: float
@@ -113,13 +127,20 @@ class Pipeline:
             ),
         )
         for (camera, frame), people, wants in zip(batch, prediction.people, wanted, strict=True):
-            people = camera.refine(frame, people, settings, with_vertices=wants.needs_meshes)
-            camera.publish(frame, people, wants)
-            if self._outputs.frames is not None:
-                self._outputs.frames.publish(people, frame.header)
-            if self._outputs.humans is not None:
-                size = frame.pixels.shape[:2]
-                self._outputs.humans.publish(camera.name, people, frame.header, size)
-            self._drawing.put(Scene(camera, frame, people, wants, settings))
-            overhead = time.perf_counter() - start - prediction.seconds
-            camera.count_answer(frame, len(people), prediction.seconds, overhead)
+            with self._failing(camera):
+                self._publish(camera, frame, people, wants, settings)
+                overhead = time.perf_counter() - start - prediction.seconds
+                camera.count_answer(frame, len(people), prediction.seconds, overhead)
+
+    def _publish(
+        self, camera: Camera, frame: Frame, people: People, wants: Wanted, settings: Settings
+    ) -> None:
+        """Everything about one image; markers and overlay are left to their own thread."""
+        people = camera.refine(frame, people, settings, with_vertices=wants.needs_meshes)
+        camera.publish(frame, people, wants)
+        if self._outputs.frames is not None:
+            self._outputs.frames.publish(people, frame.header)
+        if self._outputs.humans is not None:
+            size = frame.pixels.shape[:2]
+            self._outputs.humans.publish(camera.name, people, frame.header, size)
+        self._drawing.put(Scene(camera, frame, people, wants, settings))

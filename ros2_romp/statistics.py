@@ -54,18 +54,18 @@ class Report:
         dropped: images that a newer one replaced before their turn came.
         stale: images older than the limit.
         refused: images that could not be used.
-        failed: images that could, but that the model failed on.
+        failed: images that got no result because something failed: the model, as a rule.
         clock_resets, repeated_stamps: as `Tracker` counts them.
         last_refusal: why the last image was refused; empty: none was.
-        last_loss: why the last image without a result got none, unless the model failed on it;
-            empty: none was lost.
+        last_loss: why the last image without a result got none, failures aside; empty: none was
+            lost.
         input_rate, output_rate: images and results per second over the last few seconds.
         latency: seconds from the image's stamp to the result.
         network: seconds in the network.
         overhead: seconds beside it, from taking an image up to having published all about it.
         people: in the last result.
         silence: seconds since the last image; None before the first.
-        failure: why the model failed on the last image; empty: it did not.
+        failure: what failed at the last image; empty: nothing did.
         calibration_problem: why the results do not rest on the camera's calibration; empty: they
             do.
         depth_problem: why depth that comes does not serve; empty: it does, or none comes.
@@ -138,7 +138,7 @@ class Statistics:
         self._note("last_refusal", reason)
 
     def failed(self, reason: str) -> None:
-        """The model failed on a good image."""
+        """Something failed that is not the image's fault: the model, as a rule."""
         with self._lock:
             self._counts["failed"] += 1
             self._texts["failure"] = reason

@@ -44,7 +44,7 @@ OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.E
         ({"output_rate": 4.9}, WARN, "slow: 4.9 of 10.0 images/s"),
         ({"output_rate": 5.1}, OK, "images/s"),
         ({"silence": SILENCE_LIMIT + 1}, ERROR, "no image on /front/image for 6 s"),
-        ({"failure": "out of memory"}, ERROR, "model failed: out of memory"),
+        ({"failure": "model failed: out of memory"}, ERROR, "model failed: out of memory"),
         ({"failure": "out of memory", "calibration_problem": "no K"}, ERROR, "out of memory"),
         ({"refused": 7, "last_refusal": "damaged"}, OK, "3 people"),
         (
