@@ -1,6 +1,6 @@
 """Image messages as pixels, whatever is in them: every field is checked before it is used.
 
-Colours are converted by cv_bridge where ROS has it, and by rosbags-image elsewhere.
+Colours are converted by cv_bridge where ROS has one that works, and by rosbags-image elsewhere.
 """
 
 from dataclasses import dataclass
@@ -11,14 +11,6 @@ import numpy as np
 
 from romp_core.errors import ImageError
 from ros2_romp.cdr import CdrError, CdrReader
-
-try:
-    from cv_bridge import CvBridge
-    from cv_bridge import CvBridgeError as ConversionError
-except ImportError:
-    CvBridge = None
-    from rosbags.image import ImageError as ConversionError
-    from rosbags.image import image_to_cvimage
 
 MAX_PIXELS = 1 << 27
 """134 million: beyond any camera, but few enough to be held in memory."""
@@ -85,6 +77,31 @@ class CompressedFields:
 
     format: str
     data: memoryview
+
+
+def working_cv_bridge() -> tuple[type, type[Exception]] | None:
+    """`CvBridge` and its error; None where there is none that converts an image.
+
+    Those of released ROS 2 are built for NumPy 1. Under NumPy 2 they can be imported, but a
+    conversion raises ImportError or ends the process.
+    """
+    if int(np.__version__.split(".")[0]) >= 2:
+        return None
+    try:
+        from cv_bridge import CvBridge, CvBridgeError
+
+        pixel = RawFields(1, 1, "rgb8", False, 3, memoryview(b"\1\2\3"))
+        if CvBridge().imgmsg_to_cv2(pixel, "bgr8").tolist() == [[[3, 2, 1]]]:
+            return CvBridge, CvBridgeError
+    except Exception:  # whatever its binary parts come up with
+        pass
+    return None
+
+
+CvBridge, ConversionError = working_cv_bridge() or (None, None)
+if CvBridge is None:
+    from rosbags.image import ImageError as ConversionError
+    from rosbags.image import image_to_cvimage
 
 
 def read_image(message: bytes, *, compressed: bool) -> ReceivedImage:

@@ -5,6 +5,7 @@ The stand-in has the signature of `CvBridge.imgmsg_to_cv2`, reads the message's 
 """
 
 import sys
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -77,6 +78,36 @@ def test_every_encoding_gives_the_same_picture(encoding, padding, big_endian):
         expected = cv2.cvtColor(cv2.cvtColor(PICTURE, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
     tolerance = 6 if encoding.startswith(("yu", "uyvy", "bayer")) else 0
     assert np.abs(found.astype(int) - expected).max() <= tolerance
+
+
+def broken(*args):
+    raise ImportError("numpy.core.multiarray failed to import")
+
+
+@pytest.mark.parametrize(
+    ("numpy", "convert", "is_taken"),
+    [
+        ("1.26.4", CvBridge.imgmsg_to_cv2, True),
+        ("1.26.4", broken, False),
+        ("1.26.4", lambda self, image, encoding: np.zeros((1, 1, 3), np.uint8), False),
+        # Builds for NumPy 1 may end the process then: what they do is not even looked at.
+        ("2.0.0", CvBridge.imgmsg_to_cv2, False),
+        ("10.1.0", CvBridge.imgmsg_to_cv2, False),
+    ],
+)
+def test_cv_bridge_is_taken_where_it_converts_an_image(monkeypatch, numpy, convert, is_taken):
+    bridge = type("CvBridge", (), {"imgmsg_to_cv2": convert})
+    module = SimpleNamespace(CvBridge=bridge, CvBridgeError=CvBridgeError)
+    monkeypatch.setitem(sys.modules, "cv_bridge", module)
+    monkeypatch.setattr(np, "__version__", numpy)
+    found = image_decoding.working_cv_bridge()
+    assert found == ((bridge, CvBridgeError) if is_taken else None)
+
+
+def test_elsewhere_there_is_none(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cv_bridge", None)
+    monkeypatch.setattr(np, "__version__", "1.26.4")
+    assert image_decoding.working_cv_bridge() is None
 
 
 def test_what_cv_bridge_does_not_know_is_refused():
