@@ -187,13 +187,18 @@ def open_media(
 
     Raises:
         FileNotFoundError: nothing is at that path.
-        ImageError: no image is in the folder, or the file can be read neither way.
+        ImageError: no image is in the folder, the file can be read neither way, or it is a device
+            or the like.
     """
     source = Path(source)
     if source.is_dir():
         return ImageFiles(list_images(source), on_unreadable)
-    if not source.is_file():
+    if not source.exists():
         raise FileNotFoundError(f"{source} does not exist; expected an image, a folder or a video")
+    if not source.is_file():
+        raise ImageError(
+            f"{source} is neither a file nor a folder; expected an image, a folder or a video"
+        )
     return ImageFiles([source]) if is_image_file(source) else Video(source)
 
 
@@ -231,14 +236,14 @@ class VideoWriter:
     def _open(self, frame: np.ndarray) -> None:
         height, width = frame.shape[:2]
         codec = cv2.VideoWriter.fourcc(*"mp4v")
-        self._shape = frame.shape
         path = str(self.path.absolute())  # see `Video._open`
-        self._writer = cv2.VideoWriter(path, codec, self.fps, (width, height))
-        if not self._writer.isOpened():
+        writer = cv2.VideoWriter(path, codec, self.fps, (width, height))
+        if not writer.isOpened():
             raise ImageError(
                 f"{self.path}: OpenCV cannot write a {width}x{height} MPEG-4 video; expected "
                 "sides of at least 2 pixels and a folder that can be written to"
             )
+        self._writer, self._shape = writer, frame.shape
 
     def close(self) -> None:
         """Finish the file."""

@@ -3,6 +3,7 @@
 Nothing here needs ROS. Recordings (rosbag2) are in `ros2_romp.bag_source`.
 """
 
+import os
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -168,7 +169,7 @@ def open_source(
 
     Args:
         source: an image, a folder of images, a video, a rosbag2 (folder, .mcap or .db3), or a
-            webcam as N or /dev/videoN.
+            webcam as N, /dev/videoN or a link to that, such as those in /dev/v4l/by-id.
         topic: image topic of a bag; empty: its first one.
         rate: frames per second to ask a webcam for.
         on_unreadable: called with the error of each damaged image of a folder, which is left out.
@@ -188,6 +189,8 @@ def open_source(
     if topic:
         raise DataError(f"a topic ({topic}) was chosen, but {source} is not a rosbag2")
     device = re.fullmatch(r"(?:/dev/video)?(\d+)", source)
+    # Names that stay the same, such as those in /dev/v4l/by-id, are links.
+    device = device or re.fullmatch(r"/dev/video(\d+)", os.path.realpath(source))
     if device and not (path.is_file() or path.is_dir()):
         return WebcamSource(int(device[1]), rate)
     if not path.exists():

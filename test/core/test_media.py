@@ -91,6 +91,11 @@ def test_missing_source_is_named(tmp_path, call):
         call(tmp_path / "absent")
 
 
+def test_what_is_neither_file_nor_folder_is_not_said_to_be_absent():
+    with pytest.raises(ImageError, match="/dev/null is neither a file nor a folder"):
+        open_media("/dev/null")
+
+
 def test_folder_without_images_says_so(tmp_path):
     with pytest.raises(ImageError, match="holds no image"):
         open_media(tmp_path)
@@ -129,9 +134,19 @@ def test_video_refuses_a_frame_of_another_size(tmp_path):
             writer.write(gradient(height=50))
 
 
-def test_video_writer_names_a_path_that_cannot_be_written(tmp_path):
-    with (
-        pytest.raises(ImageError, match="nowhere"),
-        VideoWriter(tmp_path / "nowhere" / "clip.mp4") as writer,
-    ):
+def test_video_writer_names_a_path_that_cannot_be_written_each_time(tmp_path):
+    with VideoWriter(tmp_path / "nowhere" / "clip.mp4") as writer:
+        for _ in range(2):
+            with pytest.raises(ImageError, match="nowhere"):
+                writer.write(gradient())
+        (tmp_path / "nowhere").mkdir()
         writer.write(gradient())
+
+
+def test_frame_too_small_for_a_video_does_not_set_its_size(tmp_path):
+    with VideoWriter(tmp_path / "clip.mp4") as writer:
+        for _ in range(2):
+            with pytest.raises(ImageError, match="sides of at least 2 pixels"):
+                writer.write(gradient(1, 1))
+        writer.write(gradient())
+    assert [frame.shape for _, frame in open_media(tmp_path / "clip.mp4")] == [(48, 64, 3)]

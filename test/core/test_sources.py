@@ -136,13 +136,17 @@ class FakeCapture:
         return self.frames <= 90, np.zeros((2, 2, 3), np.uint8)
 
 
+@pytest.mark.parametrize("name", ["3", "/dev/video3", "{}/front_camera"])
 @pytest.mark.parametrize(("rate", "expected"), [(None, 90), (30, 90), (10, 30), (1, 3)])
-def test_webcam_thins_its_frames_to_the_rate_and_tells_when_it_stops(monkeypatch, rate, expected):
+def test_webcam_thins_its_frames_to_the_rate_and_tells_when_it_stops(
+    monkeypatch, tmp_path, name, rate, expected
+):
     clock = [100.0]
     capture = FakeCapture(clock)
-    monkeypatch.setattr("ros2_romp.sources.cv2.VideoCapture", lambda device: capture)
+    monkeypatch.setattr("ros2_romp.sources.cv2.VideoCapture", {3: capture}.get)
     monkeypatch.setattr("ros2_romp.sources.time.monotonic", lambda: clock[0])
-    source = open_source("/dev/video3", rate=rate)
+    (tmp_path / "front_camera").symlink_to("/dev/video3")  # as in /dev/v4l/by-id
+    source = open_source(name.format(tmp_path), rate=rate)
     assert isinstance(source, WebcamSource)
     assert source.live
     assert capture.settings.get(cv2.CAP_PROP_FPS) == rate
@@ -293,6 +297,13 @@ def test_topic_makes_sense_for_bags_only(tmp_path):
 def test_absent_source_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="absent does not exist"):
         open_source(str(tmp_path / "absent"))
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_device_that_is_no_camera_is_not_said_to_be_absent(tmp_path, link):
+    (tmp_path / "null").symlink_to("/dev/null")
+    with pytest.raises(ImageError, match="null is neither a file nor a folder"):
+        open_source(str(tmp_path / "null") if link else "/dev/null")
 
 
 def test_folder_without_images_is_named(tmp_path):
