@@ -13,7 +13,7 @@ from romp_core.evaluation.processes import Processes
 from romp_core.evaluation.protocols import Protocol
 from romp_core.evaluation.report import write_report
 from romp_core.evaluation.results import ResultStore
-from romp_core.evaluation.runner import Evaluator
+from romp_core.evaluation.runner import Evaluator, spread
 from romp_core.evaluation.scoring import PictureResult
 from romp_core.evaluation.summary import summarize
 from romp_core.evaluation.worst import worst_pictures
@@ -124,7 +124,8 @@ def evaluate(
     print(write_report(out, evaluation.protocol, rows, settings, problems))
     if plots:
         draw_plots(out, results, evaluation.protocol)
-    _draw(evaluator, out / "overlays", [r.index for r in _spread(results, overlays)])
+    drawn = spread(len(results), overlays)
+    _draw(evaluator, out / "overlays", [results[place].index for place in drawn])
     _draw(evaluator, out / "worst", worst_pictures(results) if worst else [])
 
 
@@ -171,11 +172,6 @@ def _draw(evaluator: Evaluator, folder: Path, indices: Iterable[int]) -> None:
             renderer, picture.sample, picture.people, picture.result, body, picture.keypoints
         )
         write_image(folder / f"{place:02}-{index:06}.jpg", drawn)
-
-
-def _spread(results: list[PictureResult], count: int) -> list[PictureResult]:
-    step = max(1, len(results) // count) if count else 1
-    return results[::step][:count]
 
 
 def _absolute(folder: Path | None) -> str | None:

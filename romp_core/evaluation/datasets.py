@@ -10,6 +10,7 @@ from romp_core.data.readers import Problems, open_data_set
 from romp_core.data.readers.coco import coco_style
 from romp_core.data.readers.mpi_inf_3dhp import mpi_inf_3dhp_npz
 from romp_core.data.readers.mpii import mpii_json
+from romp_core.data.readers.panoptic import ACTIVITIES
 from romp_core.data.sample import Sample
 from romp_core.errors import ConfigError, DataError
 from romp_core.evaluation import protocols
@@ -147,6 +148,21 @@ def _part_of_3dpw(
     return lambda place: [frames.only(chosen) for frames in everything(place)]
 
 
+def _panoptic(place: Place) -> Sequence[DataSet]:
+    """Opens the four activities that the mean is over, whatever else lies beside them."""
+    chosen = []
+    for frames in _read("panoptic")(place):
+        for record in frames.records:
+            if not _is_judged(record.tags):
+                frames.problems.add("frames of other activities", record.name)
+        chosen.append(frames.only(_is_judged))
+    return chosen
+
+
+def _is_judged(tags: Mapping[str, str]) -> bool:
+    return tags["activity"] in ACTIVITIES
+
+
 EVALUATIONS: dict[str, dict[str, Evaluation]] = {
     "synthetic": {
         DEFAULT: Evaluation(protocols.SYNTHETIC, lambda p: [SyntheticSet(p.root)], False),
@@ -163,7 +179,7 @@ EVALUATIONS: dict[str, dict[str, Evaluation]] = {
         "oc": Evaluation(protocols.THREE_DPW_OC, _part_of_3dpw(protocols.object_occluded)),
         "nc": Evaluation(protocols.THREE_DPW_NC, _part_of_3dpw(protocols.nobody_occluded)),
     },
-    "panoptic": {DEFAULT: Evaluation(protocols.PANOPTIC, _read("panoptic"))},
+    "panoptic": {DEFAULT: Evaluation(protocols.PANOPTIC, _panoptic)},
     "mpi_inf_3dhp": {DEFAULT: Evaluation(protocols.MPI_INF_3DHP, _read("mpi_inf_3dhp_test"))},
     "mupots": {DEFAULT: Evaluation(protocols.MUPOTS, _read("mupots"))},
     "crowdpose": {

@@ -39,10 +39,16 @@ class ResultStore:
 
     def repair(self) -> None:
         """Drop the line of this process's file that an interruption cut off."""
-        if self._path.exists():
-            lines = self._path.read_text().splitlines()
-            whole = [line for line in lines if _json(line) is not None]
-            self._path.write_text("".join(f"{line}\n" for line in whole))
+        if not self._path.exists():
+            return
+        head, *lines = self._path.read_text().splitlines() or [""]
+        if _json(head) is None:
+            self._path.unlink()
+            return
+        whole = [head, *(line for line in lines if _json(line) is not None)]
+        mended = self._path.with_suffix(".mended")
+        mended.write_text("".join(f"{line}\n" for line in whole))
+        mended.replace(self._path)
 
     def read(self) -> list[PictureResult]:
         """Results of all processes, by picture.
@@ -53,14 +59,16 @@ class ResultStore:
         found: dict[int, PictureResult] = {}
         for path in sorted(self.folder.glob(_PARTS)):
             head, *lines = path.read_text().splitlines() or [""]
+            if _json(head) is None:  # cut off, and with it all that would have followed
+                continue
             self._check(path, _json(head))
             for content in filter(None, map(_json, lines)):
                 result = PictureResult.from_json(content)
                 found[result.index] = result
         return [found[index] for index in sorted(found)]
 
-    def _check(self, path: Path, head: dict | None) -> None:
-        if head is None or head == self.settings:
+    def _check(self, path: Path, head: dict) -> None:
+        if head == self.settings:
             return
         different = [key for key in self.settings if head.get(key) != self.settings[key]]
         raise DataError(

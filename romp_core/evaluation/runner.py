@@ -99,7 +99,7 @@ class Evaluator:
         # One thread, and always the same: it holds the OpenGL context of synthetic pictures.
         self._reader = ThreadPoolExecutor(1)
         self._rank, processes = part
-        self._jobs = _spread(len(self.pictures), count)[self._rank :: processes]
+        self._jobs = spread(len(self.pictures), count)[self._rank :: processes]
 
     def with_predictor(self, predictor: Predictor) -> "Evaluator":
         """The same evaluation of another network with the same body."""
@@ -170,7 +170,8 @@ class Evaluator:
             yield Picture(index, group, sample, people, result, dataset.keypoints)
 
 
-def _spread(total: int, count: int | None) -> list[int]:
+def spread(total: int, count: int | None) -> list[int]:
+    """As many of 0..total - 1 as wanted, or all, from the first to the last in even steps."""
     if count is None or count >= total:
         return list(range(total))
     return np.linspace(0, total - 1, count).round().astype(int).tolist()

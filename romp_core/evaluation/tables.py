@@ -1,6 +1,6 @@
 """The layout of the paper's Tables 1 to 6, filled with whatever was evaluated."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,14 +34,14 @@ class Cell:
         total = self.group in (None, ALL)
         return {m: row[self.metric] for m, row in rows.items() if total and self.metric in row}
 
-    def measured(self, reports: Sequence["Report"]) -> dict[str, float]:
-        """Our numbers: {weights: number}."""
+    def measured(self, reports: Mapping[str, Sequence["Report"]]) -> dict[str, float]:
+        """Our numbers: {row's name: number}."""
         found = {}
-        for report in reports:
+        for name, report in ((name, each) for name, row in reports.items() for each in row):
             if (report.dataset, report.protocol) == (self.dataset, self.protocol):
                 value = report.row(self.group).get(self.metric)
                 if value is not None:
-                    found[report.name] = value
+                    found[name] = value
         return found
 
 
@@ -101,20 +101,28 @@ TABLES: tuple[Table, ...] = (
 """Tables 1 to 6. Table 7, the speed, is `speed.speed_table`."""
 
 
+_VARIANTS = ("input size", "threshold", "count", "body")
+"""Settings by which a network's numbers differ, as reports name them."""
+
+
 @dataclass(frozen=True)
 class Report:
     """A report.json that `romp-core evaluate` wrote.
 
     Attributes:
-        name: row's name, the weights.
         dataset, protocol: what was evaluated.
+        weights: "open", or the weights file.
         results: {group: {metric: number}}.
+        network: what tells networks apart whose files have one name.
+        variant: values of `_VARIANTS`.
     """
 
-    name: str
     dataset: str
     protocol: str
+    weights: str
     results: Mapping[str, Mapping[str, float | None]]
+    network: str | None = None
+    variant: tuple[object, ...] = (None,) * len(_VARIANTS)
 
     @classmethod
     def read(cls, path: Path) -> "Report":
@@ -126,8 +134,14 @@ class Report:
         content = read_json(path)
         try:
             settings = content["settings"]
-            name = Path(settings["weights"]).stem
-            return cls(name, settings["dataset"], settings["protocol"], content["results"])
+            return cls(
+                settings["dataset"],
+                settings["protocol"],
+                str(settings["weights"]),
+                content["results"],
+                settings.get("network"),
+                tuple(settings.get(name) for name in _VARIANTS),
+            )
         except (KeyError, TypeError) as error:
             raise DataError(f"{path} is no report of romp-core evaluate: no {error}") from error
 
@@ -142,14 +156,42 @@ def fill_tables(reports: Sequence[Report]) -> str:
     """Tables 1 to 6 as Markdown: the paper's rows, then ours; gaps are shown as gaps.
 
     Args:
-        reports: whatever was evaluated.
+        reports: whatever was evaluated. Each network, and each way of running it, has a row.
     """
-    return "\n".join(_filled(table, reports) for table in TABLES)
+    rows = _rows(reports)
+    return "\n".join(_filled(table, rows) for table in TABLES)
 
 
-def _filled(table: Table, reports: Sequence[Report]) -> str:
+def _rows(reports: Iterable[Report]) -> dict[str, list[Report]]:
+    """Reports of one network that was run in one way, by the shortest name that tells it apart."""
+    networks: dict[str, list[Report]] = {}
+    for report in reports:
+        networks.setdefault(report.network or report.weights, []).append(report)
+    files = {key: Path(found[0].weights).with_suffix("").parts for key, found in networks.items()}
+    rows: dict[str, list[Report]] = {}
+    for key, found in networks.items():
+        name = _shortest_name(files[key], set(files.values()) - {files[key]})
+        if list(files.values()).count(files[key]) > 1:
+            name += f" ({key})"
+        varied = [len(set(values)) > 1 for values in zip(*(r.variant for r in found), strict=True)]
+        for report in found:
+            values = zip(_VARIANTS, report.variant, varied, strict=True)
+            label = [f"{what} {value}" for what, value, varies in values if varies]
+            rows.setdefault(", ".join([name, *label]), []).append(report)
+    return rows
+
+
+def _shortest_name(file: tuple[str, ...], others: Iterable[tuple[str, ...]]) -> str:
+    """As much of the end of a path, given by its parts, as no other path ends with."""
+    for length in range(1, len(file)):
+        if all(other[-length:] != file[-length:] for other in others):
+            return "/".join(file[-length:])
+    return "/".join(file)
+
+
+def _filled(table: Table, rows: Mapping[str, Sequence[Report]]) -> str:
     published = [cell.published() for cell in table.cells]
-    measured = [cell.measured(reports) for cell in table.cells]
+    measured = [cell.measured(rows) for cell in table.cells]
     lines = [["", *(cell.heading for cell in table.cells)], ["---", *["---:"] * len(table.cells)]]
     for columns, mark in ((published, ""), (measured, "**")):
         for name in dict.fromkeys(name for column in columns for name in column):

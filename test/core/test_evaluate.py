@@ -14,7 +14,7 @@ from romp_core.evaluation.datasets import SyntheticSet
 from romp_core.evaluation.plots import draw_plots
 from romp_core.evaluation.protocols import SYNTHETIC
 from romp_core.evaluation.results import ResultStore
-from romp_core.evaluation.runner import Evaluator
+from romp_core.evaluation.runner import Evaluator, spread
 from romp_core.evaluation.scoring import PictureResult
 from romp_core.evaluation.summary import ALL, summarize
 from romp_core.evaluation.worst import worst_pictures
@@ -179,6 +179,24 @@ def test_results_survive_an_interruption(dataset, small_body, tmp_path):
     assert [result.index for result in again.read()] == [0, 1, 2, 3]
     whole = [picture.result for picture in evaluator.run()]
     assert summarize(again.read(), PROTOCOL) == summarize(whole, PROTOCOL)
+
+
+def test_results_whose_first_line_is_cut_off_begin_anew(dataset, small_body, tmp_path):
+    evaluator = Evaluator(Oracle(dataset, small_body), [dataset], PROTOCOL)
+    (tmp_path / "pictures.jsonl").write_text('{"weights": ')
+    store = ResultStore(tmp_path, {"weights": "a"})
+    assert store.read() == []
+    store.repair()
+    for picture in evaluator.run():
+        store.add(picture.result)
+    assert [result.index for result in store.read()] == [0, 1, 2, 3]
+
+
+def test_chosen_pictures_are_spread_over_all():
+    assert spread(13, 5) == [0, 3, 6, 9, 12]
+    assert spread(1000, 600)[-1] == 999
+    assert spread(3, 5) == spread(3, None) == [0, 1, 2]
+    assert spread(3, 0) == []
 
 
 def test_results_of_several_processes_are_read_together(dataset, small_body, tmp_path):

@@ -230,8 +230,8 @@ def test_bad_input_is_one_sentence(model, tmp_path, capsys):
         assert "\n" not in error
 
 
-def report(name, dataset, protocol, **groups):
-    return Report(name, dataset, protocol, groups)
+def report(weights, dataset, protocol, network=None, variant=(448, 0.2, None, "open"), **groups):
+    return Report(dataset, protocol, weights, groups, network, variant)
 
 
 def test_tables_show_what_there_is_and_gaps():
@@ -247,6 +247,30 @@ def test_tables_show_what_there_is_and_gaps():
     assert "| **ours: not evaluated** | - | - |" in text
     for number in range(1, 7):
         assert f"Table {number}." in text
+
+
+def test_every_network_and_every_way_of_running_it_has_a_row():
+    def rows(*reports):
+        table = fill_tables(reports).split("## Table 4")[1].split("##")[0]
+        ours = [line for line in table.splitlines() if "**" in line]
+        return [line.removeprefix("| ").removesuffix(" | - | - |") for line in ours]
+
+    def made(weights, network, value, **options):
+        return report(weights, "3dpw", "pc", network, **{"3dpw": {"pmpjpe": value}}, **options)
+
+    file = "weights.safetensors"
+    trained = made(f"runs/car-0.2/{file}", "aa", 57.1), made(f"runs/car-0/{file}", "bb", 60.0)
+    assert rows(*trained) == ["**car-0.2/weights** | 57.1", "**car-0/weights** | 60.0"]
+    again = made(f"runs/car-0/{file}", "cc", 59.0)
+    assert rows(trained[1], again) == [
+        "**weights (bb)** | 60.0",
+        "**weights (cc)** | 59.0",
+    ]
+    larger = made(f"/data/runs/car-0/{file}", "bb", 55.0, variant=(576, 0.2, None, "open"))
+    assert rows(trained[1], larger) == [
+        "**weights, input size 448** | 60.0",
+        "**weights, input size 576** | 55.0",
+    ]
 
 
 def test_speed_comes_from_the_benchmark(tmp_path, capsys):

@@ -1,5 +1,6 @@
 """Protocols on a miniature 3DPW in the official form: known numbers come out."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from evaluation_factory import Oracle, joint
+from test_readers_solid import write_panoptic
 from three_dpw_factory import write_bodies, write_three_dpw
 
 from romp_core.body.pickles import as_array
@@ -172,6 +174,17 @@ def test_panoptic_is_the_mean_over_activities():
     assert summarize(results, everybody)[ALL]["mpjpe"] == pytest.approx(20)
     groups = replace(everybody, mean_of_groups=True)
     assert summarize(results, groups)[ALL]["mpjpe"] == pytest.approx(25)
+
+
+def test_panoptic_leaves_out_other_sequences_and_says_so(tmp_path):
+    write_panoptic(tmp_path)
+    other = tmp_path / "171204_pose1"
+    shutil.copytree(tmp_path / "160422_haggling1", other)
+    calibration = other / "calibration_160422_haggling1.json"
+    calibration.rename(other / "calibration_171204_pose1.json")
+    [frames] = find_evaluation("panoptic", None).open(Place(tmp_path))
+    assert [frames.group(index) for index in range(len(frames))] == ["haggling"]
+    assert frames.problems.counts["frames of other activities"] == 1
 
 
 def test_camera_motion_is_taken_out_exactly(place, small_body_data, tmp_path):

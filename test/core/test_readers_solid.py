@@ -298,9 +298,9 @@ def test_up3d(tmp_path, small_body_data):
 def write_panoptic(root, confidence=0.6, distortion=(0.0,) * 5):
     turn, offset = Rotation.from_rotvec([0.2, -0.4, 0.1]), np.array([10.0, -20, 30])
     K = [[100, 0, 50], [0, 100, 60], [0, 0, 1]]
-    camera = {"name": "00_16", "type": "hd", "resolution": [WIDTH, HEIGHT], "K": K,
-              "distCoef": distortion, "R": turn.as_matrix().tolist(),
-              "t": offset[:, None].tolist()}  # fmt: skip
+    camera = {"type": "hd", "resolution": [WIDTH, HEIGHT], "K": K, "distCoef": distortion,
+              "R": turn.as_matrix().tolist(), "t": offset[:, None].tolist()}  # fmt: skip
+    cameras = [{"name": name, **camera} for name in ("00_16", "00_30")]
     # On a plane at 1 m, where 1 pixel is 1 cm.
     flat = np.column_stack([(pixels(PANOPTIC) - [50, 60]) / 100, np.ones(19)])
     world = turn.inv().apply(100 * flat - offset)
@@ -309,7 +309,7 @@ def write_panoptic(root, confidence=0.6, distortion=(0.0,) * 5):
     folder = root / "160422_haggling1"
     poses = folder / "hdPose3d_stage1_coco19"
     poses.mkdir(parents=True)
-    (folder / "calibration_160422_haggling1.json").write_text(json.dumps({"cameras": [camera]}))
+    (folder / "calibration_160422_haggling1.json").write_text(json.dumps({"cameras": cameras}))
     scene = {"version": 0.7, "bodies": [{"id": 0, "joints19": joints.ravel().tolist()}]}
     (poses / "body3DScene_00000200.json").write_text(json.dumps(scene))
     (poses / "body3DScene_00000201.json").write_text(json.dumps({"bodies": []}))
