@@ -1,5 +1,6 @@
 """The pose prior: a Gaussian mixture over body poses (Eq. 4 of the paper)."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -88,7 +89,7 @@ def load_prior(path: str | Path) -> MixturePrior:
         else:
             with np.load(path, allow_pickle=False) as content:
                 arrays = [content[key].astype(np.float64) for key in _KEYS]
-    except (KeyError, TypeError, ValueError, OSError) as error:
+    except (LookupError, TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{path} holds no pose prior with {', '.join(_KEYS)}: {error}") from error

@@ -220,6 +220,8 @@ def test_disk_round_trip_and_resume(tmp_path, people):
     assert (tmp_path / "images" / "00000000.jpg").stat().st_mtime_ns == written
     assert sum(render_to_disk(replace(config, length=5), 7, tmp_path)) == 5
     assert len(RenderedPeople(tmp_path)) == 5
+    assert sum(render_to_disk(replace(config, length=2), 7, tmp_path)) == 2
+    assert len(RenderedPeople(tmp_path)) == 5  # those beyond are kept
     with pytest.raises(DataError, match="seed 7, not seed 8"):
         list(render_to_disk(config, 8, tmp_path))
 

@@ -148,6 +148,9 @@ def test_recorded_poses_of_both_shapes_and_held_out(tmp_path):
     assert load_poses(tmp_path / "plain.npz").shape == (10, 24, 3)
     with pytest.raises(DataError, match="held_out"):
         load_poses(tmp_path / "plain.npz", held_out=True)
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "plain.npz").read_bytes()[:-30])
+    with pytest.raises(DataError, match=r"cut\.npz is not a readable \.npz file"):
+        load_poses(tmp_path / "cut.npz")
 
 
 def test_bvh_bones_point_where_the_recording_points(tmp_path):

@@ -57,8 +57,11 @@ def render_to_disk(
     }
     file = folder / "dataset.json"
     if file.exists():
-        _check_same(file, description)
-    file.write_text(json.dumps(description, indent=1))
+        earlier = _check_same(file, description)
+        description["config"]["length"] = max(config.length, earlier["config"]["length"])
+    partial = file.with_suffix(".partial")
+    partial.write_text(json.dumps(description, indent=1))
+    partial.replace(file)
     jobs = [
         (folder, start, min(start + PICTURES_PER_SHARD, config.length))
         for start in range(0, config.length, PICTURES_PER_SHARD)
@@ -77,7 +80,8 @@ def _plain(value: object) -> object:
     return str(value) if isinstance(value, Path) else value
 
 
-def _check_same(file: Path, description: dict) -> None:
+def _check_same(file: Path, description: dict) -> dict:
+    """The description in a file; DataError if it is of other pictures."""
     found = json.loads(file.read_text())
     old, new = (
         {**d["config"], "seed": d["seed"], "body": d["body_id"]} for d in (found, description)
@@ -90,6 +94,7 @@ def _check_same(file: Path, description: dict) -> None:
             f"{file} describes other pictures: {was}, not {wanted}. Choose an empty folder, or "
             "the same options to go on"
         )
+    return found
 
 
 def _start_worker(config: SyntheticConfig, seed: int) -> None:
@@ -104,7 +109,8 @@ def _start_worker(config: SyntheticConfig, seed: int) -> None:
 def _render_shard(job: tuple[Path, int, int]) -> int:
     folder, start, end = job
     file = folder / "annotations" / f"{start:07d}-{end:07d}.npz"
-    if file.exists():
+    there = {path: int(path.stem.split("-")[1]) for path in file.parent.glob(f"{start:07d}-*.npz")}
+    if max(there.values(), default=0) >= end:
         return end - start
     samples = []
     for index in range(start, end):
@@ -118,7 +124,7 @@ def _render_shard(job: tuple[Path, int, int]) -> int:
     with partial.open("wb") as stream:
         np.savez_compressed(stream, **_tables(samples, start))
     partial.rename(file)
-    for shorter in set(file.parent.glob(f"{start:07d}-*.npz")) - {file}:
+    for shorter in there:
         shorter.unlink()  # the end of an earlier, smaller data set
     return end - start
 

@@ -4,6 +4,7 @@ A pose here is (24, 3) axis-angle in SMPL's rest frame, radians; joint 0 tells h
 leans in a room whose y axis points up. The direction that it faces is chosen elsewhere.
 """
 
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,7 +77,7 @@ def load_clips(path: str | Path, held_out: bool = False) -> list[np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as data:
             arrays = {key: data[key] for key in ("pose", "held_out", "clip") if key in data}
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} is not a readable .npz file: {error}") from error
     pose = arrays.get("pose")
     if pose is None or pose[0].size != 72:
