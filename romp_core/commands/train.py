@@ -1,6 +1,9 @@
 """`romp-core train`: training and fine-tuning."""
 
+from importlib.util import find_spec
 from pathlib import Path
+
+from romp_core.errors import ConfigError
 
 
 def train(configuration: Path, set: list[str] | None = None, resume: bool = False) -> None:
@@ -18,6 +21,12 @@ def train(configuration: Path, set: list[str] | None = None, resume: bool = Fals
         TrainingError: The loss is no longer finite.
     """
     from romp_core.training.config import read_config
+
+    if find_spec("lightning") is None:
+        raise ConfigError(
+            "training needs Lightning, which is not installed: pip install '.[training]' in the "
+            "folder of this package's source"
+        )
     from romp_core.training.run import train as run
 
     print(f"weights: {run(read_config(configuration, set), resume=resume)}")

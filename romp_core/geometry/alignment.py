@@ -44,7 +44,8 @@ def similarity_transform(
             do not count, and a set whose points all coincide keeps scale 1.
 
     Returns:
-        The transform. Mirror images are never used.
+        The transform. Mirror images are never used. Where a point is not finite, neither is the
+        transform.
     """
     if source.shape != target.shape or source.shape[-1] != 3:
         raise ValueError(
@@ -59,6 +60,9 @@ def similarity_transform(
     target_mean = (share * target).sum(-2, keepdim=True)
     source_centred, target_centred = source - source_mean, target - target_mean
     covariance = target_centred.transpose(-1, -2) @ (share * source_centred)
+    # Which the decomposition would refuse; scale or translation are not finite then.
+    broken = ~covariance.isfinite().all(-1).all(-1)[..., None, None]
+    covariance = torch.where(broken, torch.eye(3).to(covariance), covariance)
     u, singular, vh = torch.linalg.svd(covariance)
     handedness = torch.ones_like(singular)
     handedness[..., 2] = torch.sign(torch.linalg.det(u @ vh))

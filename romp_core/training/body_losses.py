@@ -217,8 +217,8 @@ def people_scales(diagonals: Tensor) -> Tensor:
 
 def mean_of(values: Tensor, counts: Tensor) -> Tensor:
     """Sum over sum of counts, so that averaging gradients over processes gives the true mean."""
-    total = counts.sum().to(values.dtype)
+    total, processes = counts.sum().to(values.dtype), 1
     if dist.is_available() and dist.is_initialized():
         dist.all_reduce(total)
-        total = total / dist.get_world_size()
-    return values.sum() / total.clamp(min=1)
+        processes = dist.get_world_size()
+    return processes * values.sum() / total.clamp(min=1)

@@ -1,15 +1,15 @@
 """Training of the lifting layers: from poses alone, and from people as a network sees them."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, Dataset
 
 from romp_core.body.joints import JOINT_SETS
 from romp_core.body.model import BodyModel
+from romp_core.data.mixing import NumberSampler
 from romp_core.errors import ConfigError
 from romp_core.evaluation.keypoints import BOX_TO_AREA
 from romp_core.mesh_parameters import MeshDecoder
@@ -81,28 +81,19 @@ def make_lifting_loader(
     config: TrainingConfig, stream: PoseStream, seen: SeenPeople | None
 ) -> DataLoader:
     """Batches of posed people and as many seen ones, as many per epoch as the schedule says."""
-    batches = _batches(stream, seen, np.random.default_rng([stream.seed, 2]))
-    return DataLoader(_Epochs(batches, config.schedule.steps_per_epoch), batch_size=None)
+    sampler = NumberSampler(config.schedule.steps_per_epoch)  # the stream has its process' seed
+    return DataLoader(_Batches(stream, seen), batch_size=None, sampler=sampler)
 
 
-def _batches(
-    stream: PoseStream, seen: SeenPeople | None, rng: np.random.Generator
-) -> Iterator[LiftingBatch]:
-    for posed in stream:
-        yield LiftingBatch(posed, seen.drawn(len(posed), rng) if seen else None)
+class _Batches(Dataset):
+    """Batches by number: a run that is resumed sees those that are left, none again."""
 
+    def __init__(self, stream: PoseStream, seen: SeenPeople | None):
+        self._stream, self._seen = stream, seen
 
-class _Epochs(IterableDataset):
-    """An endless iterator cut into epochs, going on where the last one ended."""
-
-    def __init__(self, batches: Iterator[LiftingBatch], length: int):
-        self._batches, self._length = batches, length
-
-    def __len__(self) -> int:
-        return self._length
-
-    def __iter__(self) -> Iterator[LiftingBatch]:
-        return (next(self._batches) for _ in range(self._length))
+    def __getitem__(self, number: int) -> LiftingBatch:
+        posed, rng = self._stream[number], np.random.default_rng([self._stream.seed, 2, number])
+        return LiftingBatch(posed, self._seen.drawn(len(posed), rng) if self._seen else None)
 
 
 class LiftingTraining(FiniteLossModule):

@@ -1,7 +1,6 @@
 """People in recorded poses before random cameras, without any picture."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +41,7 @@ class PosedPeople:
 
 
 class PoseStream:
-    """Endless batches of posed people.
+    """As many batches of posed people as are asked for.
 
     Args:
         batch_size: K.
@@ -61,13 +60,9 @@ class PoseStream:
         rng = np.random.default_rng(seed)
         self._poses = torch.from_numpy(np.stack([sampler(rng) for _ in range(pool)]))
 
-    def __iter__(self) -> Iterator[PosedPeople]:
-        rng = np.random.default_rng([self.seed, 1])
-        while True:
-            yield self._draw(rng)
-
-    def _draw(self, rng: np.random.Generator) -> PosedPeople:
-        count = self.batch_size
+    def __getitem__(self, number: int) -> PosedPeople:
+        """Batch of that number, whatever was asked for before."""
+        rng, count = np.random.default_rng([self.seed, 1, number]), self.batch_size
         rotations = axis_angle_to_matrix(self._poses[rng.integers(len(self._poses), size=count)])
         heading = rng.uniform(-math.pi, math.pi, count)
         facing = rng.random(count) < 0.5

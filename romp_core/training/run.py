@@ -30,7 +30,12 @@ from romp_core.training.pretraining import Pretraining
 from romp_core.training.prior import load_prior
 from romp_core.training.processes import fitting_precision, trainer_options
 from romp_core.training.seen_people import SeenPeople, look_at
-from romp_core.training.starting import check_resumable, make_network
+from romp_core.training.starting import (
+    check_frozen,
+    check_resumable,
+    check_unused,
+    make_network,
+)
 
 WEIGHTS_NAME = "weights.safetensors"
 _OVERLAYS = 4
@@ -65,6 +70,9 @@ def train(config: TrainingConfig, *, resume: bool = False) -> Path:
         module = RompTraining(make_network(config), body, config, prior)
     if resume:
         check_resumable(last, module, config)
+    else:
+        check_unused(last)
+    check_frozen(module.network, config.schedule.frozen)
     trainer = make_trainer(config, body_family(body))
     place = trainer.global_rank, trainer.world_size
     if config.task == "lifting":
@@ -204,7 +212,13 @@ def make_trainer(config: TrainingConfig, body: str) -> Trainer:
         logger=TensorBoardLogger(config.output, name="logs", version=""),
         callbacks=[
             AveragedWeights(config, body),
-            ModelCheckpoint(config.output / "checkpoints", "epoch", save_last="link"),
+            # Without a counter, which would leave `last.ckpt` behind where a folder was moved.
+            ModelCheckpoint(
+                config.output / "checkpoints",
+                "epoch",
+                save_last="link",
+                enable_version_counter=False,
+            ),
             *([Overlays()] if config.task == "bodies" else []),
         ],
     )

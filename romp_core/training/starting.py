@@ -1,6 +1,7 @@
 """What a run starts from: initial weights, or the last checkpoint of a run to go on with."""
 
 import pickle
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,38 @@ def _body_option(family: str) -> str:
 
 def _yaml(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def check_frozen(network: RompNetwork, frozen: Sequence[str]) -> None:
+    """Refuse beginnings of names that nothing has: what they mean to keep would change.
+
+    Raises:
+        ConfigError: which, and how names begin.
+    """
+    names = [name for name, _ in network.named_parameters()]
+    unknown = [begin for begin in frozen if not any(name.startswith(begin) for name in names)]
+    if unknown:
+        known = dict.fromkeys(name.split(".")[0] for name in names)
+        raise ConfigError(
+            f"schedule.frozen: no parameter of the network begins with {', '.join(unknown)}; "
+            f"expected beginnings of names such as {', '.join(known)}"
+        )
+
+
+def check_unused(last: Path) -> None:
+    """Refuse to start where another run would be overwritten.
+
+    Args:
+        last: Lightning's checkpoint, as the run will write it.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    if last.exists():
+        raise ConfigError(
+            f"{last} is of a run before this one: resume to go on with it, set output to another "
+            f"folder, or remove {last.parents[1]}"
+        )
 
 
 def check_resumable(last: Path, module: LightningModule, config: TrainingConfig) -> None:

@@ -98,6 +98,17 @@ def test_procrustes_never_mirrors_and_ignores_weight_zero():
     torch.testing.assert_close(aligned[:, :9], target[:, :9], atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_alignment_of_points_that_are_not_finite_is_not_finite(value):
+    points = torch.randn(2, 5, 3)
+    broken = points.clone()
+    broken[1, 2, 0] = value
+    for source, target in ((broken, points), (points, broken)):
+        aligned = procrustes_align(source, target)
+        torch.testing.assert_close(aligned[0], points[0])
+        assert not aligned[1].isfinite().all()
+
+
 def test_procrustes_of_coinciding_points_is_finite():
     assert procrustes_align(torch.ones(2, 5, 3), torch.randn(2, 5, 3)).isfinite().all()
 

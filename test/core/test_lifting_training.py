@@ -93,7 +93,7 @@ def test_losses_are_means_over_posed_and_seen_people(seen):
 
     config = lifting_config()
     module = LiftingTraining(make_network(config), BodyModel.load("open"), config)
-    posed = next(iter(PoseStream(len(seen), pool=20)))
+    posed = PoseStream(len(seen), pool=20)[0]
 
     def losses(batch: LiftingBatch) -> dict[str, float]:
         torch.manual_seed(0)
@@ -112,6 +112,27 @@ def test_losses_are_means_over_posed_and_seen_people(seen):
         assert both[name] == pytest.approx(expected, rel=1e-4), name
     # As good as the weights are: a posed person's guess is near what it was made of.
     assert alone["similarity"] < 0.3
+
+
+def test_a_resumed_run_sees_the_batches_that_are_left(seen):
+    from romp_core.training.lifting import make_lifting_loader
+    from romp_core.training.posed_people import PoseStream
+
+    def loader():
+        return make_lifting_loader(lifting_config(), PoseStream(3, pool=20), seen)
+
+    def content(batch):
+        return torch.cat([batch.posed.rotations.flatten(), batch.seen.people.keypoints.flatten()])
+
+    whole, resumed = loader(), loader()
+    first = [content(batch) for batch in whole]
+    for each in (whole, resumed):
+        each.sampler.set_epoch(1)  # as Lightning does before each epoch
+    second = [content(batch) for batch in whole]
+    assert len(first) == len(second) == lifting_config().schedule.steps_per_epoch
+    assert len({tuple(batch.tolist()) for batch in first + second}) == 2 * len(first)
+    for there, here in zip(resumed, second, strict=True):
+        assert torch.equal(content(there), here)
 
 
 def test_a_run_learns_the_lifting_alone_and_looks_at_pictures_once(seen, tmp_path, monkeypatch):

@@ -5,12 +5,14 @@ import math
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 
 from romp_core.body.joints import JOINT_SETS
 from romp_core.errors import DataError
 from romp_core.evaluation.keypoints import oks, oks_sigmas
 from romp_core.geometry.rotations import axis_angle_to_matrix
 from romp_core.training import losses
+from romp_core.training.body_losses import mean_of
 from romp_core.training.prior import MixturePrior, load_prior
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -163,7 +165,28 @@ def test_wrong_prior_files_are_named(tmp_path):
     np.savez(tmp_path / "wrong.npz", means=np.zeros((8, 69)))
     with pytest.raises(DataError, match="covars"):
         load_prior(tmp_path / "wrong.npz")
+    for cut in (0, 50):
+        (tmp_path / "cut.npz").write_bytes((tmp_path / "wrong.npz").read_bytes()[:cut])
+        with pytest.raises(DataError, match=r"cut\.npz holds no pose prior"):
+            load_prior(tmp_path / "cut.npz")
     with pytest.raises(DataError, match=r"\(2, 68\)"):
         MixturePrior(np.zeros((2, 68)), np.zeros((2, 68, 68)), np.ones(2))
     with pytest.raises(FileNotFoundError):
         load_prior(tmp_path / "missing.npz")
+
+
+@pytest.mark.parametrize("annotated", [0, 1, 3])
+def test_means_count_all_processes(annotated, monkeypatch):
+    """Gradients become the mean over 4 processes, of which the other three see two people."""
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "get_world_size", lambda: 4)
+    monkeypatch.setattr(dist, "all_reduce", lambda total: total.add_(2))
+    counts = torch.ones(annotated)
+    assert mean_of(3 * counts, counts) / 4 == pytest.approx(3 * annotated / (annotated + 2))
+
+
+def test_one_person_in_four_processes_counts_as_one(monkeypatch):
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "get_world_size", lambda: 4)
+    monkeypatch.setattr(dist, "all_reduce", lambda total: None)
+    assert mean_of(torch.tensor([1.0]), torch.tensor([1.0])) / 4 == 1

@@ -8,6 +8,7 @@ import torch
 
 from romp_core.checkpoints import read_checkpoint, write_checkpoint
 from romp_core.cli import main
+from romp_core.commands import train as commands
 from romp_core.errors import CheckpointError, ConfigError
 from romp_core.network import NetworkConfig, build_network
 from romp_core.training.config import DataConfig, ScheduleConfig, read_config
@@ -132,6 +133,21 @@ def test_initial_weights_whose_bodies_mean_something_else(meaning, message, tmp_
     make_network(replace(config, task="pretraining"))  # learns no bodies
     if "root_align" in meaning:
         make_network(replace(config, root_align=False))
+
+
+def test_frozen_layers_that_do_not_exist():
+    from romp_core.training.starting import check_frozen, make_network
+
+    network = make_network(tiny())
+    check_frozen(network, ("backbone.layer1", "final_layers.2"))
+    with pytest.raises(ConfigError, match=r"begins with Backbone; .* such as backbone, final_la"):
+        check_frozen(network, ("backbone", "Backbone"))
+
+
+def test_training_without_lightning_says_how_to_get_it(monkeypatch):
+    monkeypatch.setattr(commands, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"pip install '\.\[training\]'"):
+        commands.train(TINY)
 
 
 @pytest.fixture(scope="module")
