@@ -198,12 +198,9 @@ def camera_level(driver):
 
 
 def test_two_cameras_never_mix(start_node, drive):
-    start_node(cameras="[front, rear]", publish_markers=True)
+    start_node(cameras="[front, rear]", publish_markers=True, max_people=3)
     drivers = {name: drive(name) for name in ("front", "rear")}
-    markers = {name: [] for name in drivers}
     images = {"front": picture(seed=1), "rear": picture(seed=2, height=64, width=160)}
-    for name, driver in drivers.items():
-        driver.listen(MarkerArray, "markers", markers[name].append)
     alone = {name: driver.ask(images[name]) for name, driver in drivers.items()}
     for _ in range(5):
         messages = {name: driver.stamped(images[name]) for name, driver in drivers.items()}
@@ -214,8 +211,10 @@ def test_two_cameras_never_mix(start_node, drive):
             found = driver._answer_to(messages[name])
             assert_same_people(found, alone[name])
             assert (found.image_height, found.image_width) == images[name].shape[:2]
+    markers = {name: [] for name in drivers}
     for name, driver in drivers.items():
-        driver.spin_until(lambda name=name: markers[name])
+        driver.listen(MarkerArray, "markers", markers[name].append)
+        driver.publish_until(driver.stamped(images[name]), lambda name=name: markers[name])
         assert {marker.ns for array in markers[name] for marker in array.markers} == {name}
         driver.wait_for_status(f"camera {name}", lambda s, v: int(v["images answered"]) >= 6)
 
