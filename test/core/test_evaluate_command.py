@@ -40,7 +40,8 @@ def model(tmp_path_factory, light_network, small_body_data):
     weights, body = folder / "weights.safetensors", folder / "body.npz"
     write_checkpoint(weights, light_network, root_align=True, body=small_body_data.name)
     write_body(small_body_data, body)
-    return ["--weights", str(weights), "--body", str(body), "--device", "cpu"]
+    words = ["--weights", str(weights), "--body", str(body), "--device", "cpu"]
+    return [*words, "--runtime", "torch"]  # which starts fast
 
 
 @pytest.fixture
