@@ -2,28 +2,28 @@
 
 import argparse
 import os
-import signal
 import sys
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 
 import cv2
 import numpy as np
-import rclpy
 from rclpy.clock import Clock
 from rclpy.duration import Duration
+from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.serialization import deserialize_message
-from rclpy.signals import SignalHandlerOptions
-from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from romp_core.errors import DataError, ImageError, RompError
+from romp_core.errors import DataError, ImageError
+from ros2_romp import command_line
 from ros2_romp.camera_info import pinhole, read_calibration
+from ros2_romp.command_line import parse_own, positive, run_in_ros, stop_on_signals
 from ros2_romp.image_decoding import to_bgr
 from ros2_romp.images import to_image, to_jpeg
 from ros2_romp.middleware import make_room_for_images
@@ -50,6 +50,9 @@ LAST_CONFIRMATION = Duration(seconds=10)
 
 MATCHING_TIME = 0.5
 """Seconds for the first subscriber's other subscriptions, camera_info for one, to be found too."""
+
+note = partial(command_line.note, "image_player")
+"""Tells the user something on stderr."""
 
 
 class SkippedFrames:
@@ -102,7 +105,10 @@ class ImagePlayer(Node):
     def _create_publisher(self, message_type: type, topic: str) -> Publisher:
         qos = QoSProfile(depth=QUEUE_DEPTH, reliability=ReliabilityPolicy.RELIABLE)
         overrides = QoSOverridingOptions.with_default_policies()
-        return self.create_publisher(message_type, topic, qos, qos_overriding_options=overrides)
+        try:
+            return self.create_publisher(message_type, topic, qos, qos_overriding_options=overrides)
+        except (ParameterException, RuntimeError) as error:  # the latter: no such policy
+            raise DataError(f"{topic} cannot be published: {error}") from error
 
     def wait_for_subscriber(self, stop: threading.Event) -> None:
         """Return when somebody subscribes to the images, or when `stop` is set."""
@@ -221,19 +227,6 @@ def _deserialize(message: bytes, message_type: type) -> Image | CompressedImage 
         raise ImageError(f"a damaged {message_type.__name__} message") from error
 
 
-def note(text: str) -> None:
-    """Tell the user something on stderr."""
-    print(f"image_player: {text}", file=sys.stderr, flush=True)
-
-
-def positive(text: str) -> float:
-    """Number above zero, for argparse."""
-    number = float(text)
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
-    return number
-
-
 def field_of_view(text: str) -> float:
     """Degrees between 0 and 180, for argparse."""
     degrees = float(text)
@@ -277,29 +270,11 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
         help="field of view that camera_info tells of where no calibration is known (default: 60)",
     )
     add("--wait-for-subscriber", action="store_true", help="begin when somebody listens")
-    try:
-        own_arguments = remove_ros_args(arguments)[1:]
-    # rclpy has no public name for its errors about arguments; their ends tell where it is in C.
-    except RuntimeError as error:
-        parser.error(f"wrong ROS arguments: {str(error).split(', at /')[0]}")
-    return parser.parse_args(own_arguments)
+    return parse_own(parser, arguments)
 
 
-def stop_on_signals() -> threading.Event:
-    """Event that is set by the first SIGINT or SIGTERM; a second one ends the process at once."""
-    stop = threading.Event()
-
-    def handle(number: int, _: object) -> None:
-        stop.set()
-        signal.signal(number, signal.SIG_DFL)
-
-    signal.signal(signal.SIGINT, handle)
-    signal.signal(signal.SIGTERM, handle)
-    return stop
-
-
-def run(options: argparse.Namespace) -> None:
-    """Play what the options say, to the end or to a signal."""
+def run(options: argparse.Namespace) -> int:
+    """Play what the options say, to the end or to a signal; gives the exit code."""
     skipped = SkippedFrames()
     source = open_source(
         options.source, topic=options.topic, rate=options.rate, on_unreadable=skipped.add
@@ -318,25 +293,18 @@ def run(options: argparse.Namespace) -> None:
         f"sent {player.sent} frames of {source.name} to {player.image_publisher.topic_name} in "
         f"{time.monotonic() - start:.1f} s; left out {len(skipped.reasons)}"
     )
+    return 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0 when it played or was told to stop, 2 when it could not play."""
-    arguments = sys.argv if arguments is None else ["image_player", *arguments]
+    arguments = ["image_player", *(sys.argv[1:] if arguments is None else arguments)]
     options = parse_arguments(arguments)
     # The decoders' own remarks would bury the one sentence that helps.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     make_room_for_images()
-    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
-    try:
-        run(options)
-    except (RompError, OSError) as error:
-        note(str(error))
-        return 2
-    finally:
-        rclpy.try_shutdown()
-    return 0
+    return run_in_ros(arguments, lambda: run(options))
 
 
 if __name__ == "__main__":

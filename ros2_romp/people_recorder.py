@@ -4,24 +4,25 @@ import argparse
 import sys
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
-import rclpy
+from rclpy.exceptions import InvalidTopicNameException
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from rclpy.signals import SignalHandlerOptions
 from rclpy.time import Time
-from rclpy.utilities import remove_ros_args
+from rclpy.validate_topic_name import validate_topic_name
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from romp_core.errors import ImageError
+from romp_core.errors import DataError, ImageError
+from ros2_romp import command_line
 from ros2_romp.client import PeopleDecoder
+from ros2_romp.command_line import parse_own, positive, run_in_ros, stop_on_signals
 from ros2_romp.image_decoding import to_bgr
-from ros2_romp.image_player import positive, stop_on_signals
 from ros2_romp.msg import BodyModel, SmplPersonArray
 from ros2_romp.recording import PeopleFormat, Recording
 
@@ -29,6 +30,10 @@ QUEUE_DEPTH = 50
 """Results that may wait while one is written."""
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+note = partial(command_line.note, "people_recorder")
+"""Tells the user something on stderr."""
 
 
 class PeopleRecorder(Node):
@@ -51,7 +56,7 @@ class PeopleRecorder(Node):
         listen(BodyModel, f"{topics}/body_model", self._on_body, LATCHED)
         self.last_news = self._now()
         topic = self.resolve_topic_name(f"{topics}/people")
-        print(f"people_recorder: waiting for {topic}", file=sys.stderr, flush=True)
+        note(f"waiting for {topic}")
 
     def _now(self) -> float:
         return self.get_clock().now().nanoseconds * 1e-9
@@ -64,7 +69,11 @@ class PeopleRecorder(Node):
     def _on_people(self, message: SmplPersonArray) -> None:
         self.last_news = self._now()
         seconds = _seconds(message.header)
-        people = self._decode(message)
+        try:
+            people = self._decode(message)
+        except DataError as error:
+            self.get_logger().warning(f"people left out: {error}", throttle_duration_sec=1.0)
+            return
         latency = self.last_news - seconds
         self.recording.add_people(people, seconds, latency, message.header.frame_id)
 
@@ -76,8 +85,7 @@ class PeopleRecorder(Node):
             self.get_logger().warning(f"overlay left out: {error}", throttle_duration_sec=1.0)
 
     def _on_body(self, message: BodyModel) -> None:
-        np.savez_compressed(
-            self.recording.folder / "body_model.npz",
+        self.recording.add_body(
             id=message.id,
             joint_names=np.array(message.joint_names),
             parents=np.array(message.parents),
@@ -90,8 +98,18 @@ def _seconds(header: Header) -> float:
     return Time.from_msg(header.stamp).nanoseconds * 1e-9
 
 
+def start_of_topics(text: str) -> str:
+    """What the names of topics can begin with, for argparse."""
+    try:
+        validate_topic_name(f"{text}/people")
+    except InvalidTopicNameException as error:
+        reason = str(error).splitlines()[0].rstrip(":")  # below it is where in the name
+        raise argparse.ArgumentTypeError(f"{text!r}: {reason}") from error
+    return text
+
+
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
-    """Options of the command line, without its ROS part."""
+    """Options of the command line, of which the ROS part is left to rclpy; it includes the name."""
     parser = argparse.ArgumentParser(
         "people_recorder",
         description=__doc__,
@@ -99,8 +117,10 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("out", type=Path, help="folder to write to; made if need be")
+    add("--overwrite", action="store_true", help="replace the recording that the folder holds")
     add(
         "--topics",
+        type=start_of_topics,
         default="romp",
         help="common start of the topics (default: romp; romp/front for the camera front)",
     )
@@ -113,7 +133,7 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     add("--fps", type=positive, default=10.0, help="frames per second of the video (default: 10)")
     add("--frames", type=int, help="end after so many people messages")
     add("--quiet", type=positive, help="end when nothing has come for so many seconds")
-    return parser.parse_args(arguments)
+    return parse_own(parser, arguments)
 
 
 def record(recorder: PeopleRecorder, options: argparse.Namespace, stop: threading.Event) -> None:
@@ -128,27 +148,30 @@ def record(recorder: PeopleRecorder, options: argparse.Namespace, stop: threadin
             return
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; 0 when something was recorded, 2 when nothing came."""
-    arguments = sys.argv if arguments is None else ["people_recorder", *arguments]
-    options = parse_arguments(remove_ros_args(arguments)[1:])
-    stop = stop_on_signals()  # first of all: an early signal must end in a summary too
-    recording = Recording(options.out, options.format, options.fps)
-    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+def run(options: argparse.Namespace, stop: threading.Event) -> int:
+    """Record what the options say; 0 when something came, 2 when nothing did."""
+    recording = Recording(options.out, options.format, options.fps, overwrite=options.overwrite)
     try:
         recorder = PeopleRecorder(recording, options.topics)
         record(recorder, options, stop)
         recorder.destroy_node()
     finally:
-        rclpy.try_shutdown()
         summary = recording.close()
     width = max(map(len, summary))
     for name, value in summary.items():
         print(f"{name:<{width}}  {value}")
     if not recording.arrivals:
-        print(f"people_recorder: nothing came on {options.topics}/people", file=sys.stderr)
+        note(f"nothing came on {options.topics}/people")
         return 2
     return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; 0 when something was recorded, 2 when nothing came or could be written."""
+    arguments = ["people_recorder", *(sys.argv[1:] if arguments is None else arguments)]
+    options = parse_arguments(arguments)
+    stop = stop_on_signals()  # first of all: an early signal must end in a summary too
+    return run_in_ros(arguments, lambda: run(options, stop))
 
 
 if __name__ == "__main__":

@@ -1,20 +1,27 @@
 """What `people_recorder` writes: people, overlay video and a summary. Needs no ROS."""
 
 import json
+import os
+import re
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 
 from romp_core import People
+from romp_core.errors import DataError
 from romp_core.media import VideoWriter, write_image
 
 PeopleFormat = Literal["jsonl", "npz"]
 
 LONGEST_STILL = 2.0
 """Seconds for which the video repeats a frame at most, when the next one is that late."""
+
+_FILES = ("people.jsonl", "overlay.mp4", "overlay.png", "body_model.npz", "summary.json")
+_PEOPLE_FILE = r"\d{6,}\.npz"
 
 
 @dataclass
@@ -38,27 +45,34 @@ class Recording:
 
     people.jsonl holds a JSON object per message; or, as npz, people/000000.npz, ... hold one
     `People` each, for `People.load`. overlay.mp4 runs as fast as the cameras' stamps say. Each
-    file is begun with its first content; `close` adds summary.json.
+    file is begun with its first content; `close` adds summary.json, and leaves no file where
+    nothing came.
 
     Args:
         folder: where to; made if need be.
         people_format: jsonl or npz.
         fps: frames per second of the video.
+        overwrite: whether the files of an earlier recording in the folder are removed.
+
+    Raises:
+        DataError: the folder cannot be written to, or holds a recording that is not to go.
     """
 
     folder: Path
     people_format: PeopleFormat = "jsonl"
     fps: float = 10.0
+    overwrite: bool = field(default=False, kw_only=True)
     arrivals: list[Arrival] = field(default_factory=list, init=False)
     overlays: int = field(default=0, init=False)
     best_overlay: tuple[int, np.ndarray] | None = field(default=None, init=False)
 
     def __post_init__(self):
-        self.folder.mkdir(parents=True, exist_ok=True)
+        _make_room(self.folder, self.overwrite)
         self._video: VideoWriter | None = None
         self._video_size = (0, 0)
         self._video_start = 0.0
         self._video_frames = 0
+        self._last_overlay: float | None = None
         self._jsonl = None
         self._counts: dict[float, int] = {}
 
@@ -85,24 +99,35 @@ class Recording:
         self._jsonl.write("\n")
         self._jsonl.flush()
 
+    def add_body(self, **arrays: Any) -> None:
+        """Write the body that the people have, as body_model.npz holds it."""
+        np.savez_compressed(self.folder / "body_model.npz", **arrays)
+
     def add_overlay(self, picture: np.ndarray, seconds: float) -> None:
         """Append an overlay, (H, W, 3) uint8 BGR, with its stamp in seconds.
 
         The first one gives the video its size; one of another size is fitted into that.
+
+        Raises:
+            ImageError: the video cannot be written.
         """
         if self._video is None:
             self._video = VideoWriter(self.folder / "overlay.mp4", self.fps)
+        if not self._video_frames:
             self._video_size = picture.shape[:2]
             self._video_start = seconds
         fitted = _fit(picture, *self._video_size)
         due = round((seconds - self._video_start) * self.fps) + 1
         repeats = due - self._video_frames
-        if not 0 <= repeats <= LONGEST_STILL * self.fps:  # a pause, or the clock was set
+        stands_still = seconds == self._last_overlay
+        # A pause, or the clock was set; a clock that stands says nothing about the pace.
+        if stands_still or not 0 <= repeats <= LONGEST_STILL * self.fps:
             self._video_start = seconds - self._video_frames / self.fps
             repeats = 1
         for _ in range(repeats):
             self._video.write(fitted)
         self._video_frames += repeats
+        self._last_overlay = seconds
         self.overlays += 1
         count = self._counts.get(seconds, 0)
         if self.best_overlay is None or count >= self.best_overlay[0]:
@@ -115,6 +140,9 @@ class Recording:
         if self._jsonl is not None:
             self._jsonl.close()
         summary = self.summary()
+        if not self.arrivals and not self.overlays:
+            (self.folder / "body_model.npz").unlink(missing_ok=True)
+            return summary
         if self.best_overlay is not None:
             path = self.folder / "overlay.png"
             write_image(path, self.best_overlay[1])
@@ -139,6 +167,30 @@ class Recording:
             p50, p95 = np.percentile([arrival.latency for arrival in self.arrivals], [50, 95])
             summary["latency_p50_s"], summary["latency_p95_s"] = round(p50, 4), round(p95, 4)
         return summary
+
+
+def _make_room(folder: Path, overwrite: bool) -> None:
+    """Make the folder of a recording; an earlier one in it is removed or refused."""
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"{folder} is not a folder; expected one to write to, or a free name")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{folder} cannot be made ({error.strerror}): name another") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise DataError(f"{folder} cannot be written to: change who may, or name another folder")
+    people = folder / "people"
+    earlier = [path for path in (folder / name for name in _FILES) if path.exists()]
+    earlier += [path for path in people.glob("*.npz") if re.fullmatch(_PEOPLE_FILE, path.name)]
+    if earlier and not overwrite:
+        raise DataError(
+            f"{folder} already holds a recording ({earlier[0].relative_to(folder)}): name another "
+            "folder, or replace the recording by --overwrite"
+        )
+    for path in earlier:
+        path.unlink()
+    with suppress(OSError):  # there is none, or it holds something else
+        people.rmdir()
 
 
 def _fit(picture: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -16,6 +16,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from ros2_romp.camera import Camera
+from ros2_romp.command_line import wrong_ros_arguments
 from ros2_romp.diagnostics import camera_status, status
 from ros2_romp.humans import Humans
 from ros2_romp.middleware import make_room_for_images
@@ -226,8 +227,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     make_room_for_images()
     try:
         rclpy.init(args=sys.argv if arguments is None else ["romp_node", *arguments])
-    except RCLError as error:  # its end tells where it is in C
-        sys.exit(f"romp_node: wrong ROS arguments: {str(error).split(', at /')[0]}")
+    except RCLError as error:
+        sys.exit(f"romp_node: {wrong_ros_arguments(error)}")
     node = None
     try:
         node = RompNode()

@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
     """Play the source through the node into a recording; returns the recorder's exit status."""
     parameters = {"model": options.weights, "body_model": options.body}
     settings = [word for item in parameters.items() for word in ("-p", "{}:={}".format(*item))]
-    recorder = start("people_recorder", options.out, "--quiet", QUIET_SECONDS)
+    recorder = start("people_recorder", options.out, "--overwrite", "--quiet", QUIET_SECONDS)
     node = start("romp_node", "--ros-args", *settings)
     timing = ["--wait-for-subscriber", "--rate", options.rate]
     player = start("image_player", options.source, *timing)
@@ -64,7 +64,9 @@ def main() -> int:
     parser.add_argument(
         "--rate", type=float, default=RATE, help=f"images per second (default: {RATE:g})"
     )
-    parser.add_argument("--out", type=Path, default=OUT, help="folder to write to")
+    parser.add_argument(
+        "--out", type=Path, default=OUT, help="folder to write to, in place of the last recording"
+    )
     options = parser.parse_args()
     try:
         read_checkpoint(options.weights)  # the node would wait for better ones
