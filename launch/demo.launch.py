@@ -43,7 +43,7 @@ def start_player_and_view(context):
 
     image, namespace = value("image"), value("namespace").strip("/")
     top = f"/{namespace}" if namespace else ""
-    compressed = ["--compressed"] if value("image_transport") == "compressed" else []
+    compressed = ["--compressed"] if value("image_transport_in_use") == "compressed" else []
     player = Node(
         package="ros2_romp",
         executable="image_player",

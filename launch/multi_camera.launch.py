@@ -3,7 +3,8 @@
 ros2 launch ros2_romp multi_camera.launch.py cameras:=front,rear
 
 Camera NAME is heard on NAME/image and NAME/camera_info, with image:=image_raw on NAME/image_raw.
-Further arguments go to romp.launch.py.
+Without the argument the cameras are those that params_file names, else front and rear. Further
+arguments go to romp.launch.py.
 """
 
 from pathlib import Path
@@ -21,7 +22,9 @@ def generate_launch_description():
     return LaunchDescription(
         [
             DeclareLaunchArgument(
-                "cameras", default_value="front,rear", description="names, separated by commas"
+                "default_cameras",
+                default_value="front,rear",
+                description="the cameras where neither `cameras` nor params_file names any",
             ),
             IncludeLaunchDescription(PythonLaunchDescriptionSource(str(ROMP))),
         ]

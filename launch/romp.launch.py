@@ -3,11 +3,13 @@
 ros2 launch ros2_romp romp.launch.py image:=/camera/color/image_raw
 """
 
-from pathlib import Path
+import re
+from pathlib import Path, PurePosixPath
 
+import yaml
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetLaunchConfiguration
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode
 
@@ -37,6 +39,9 @@ PARAMETERS = {
 }
 """Type and meaning; given on the command line, they win over the parameter file."""
 
+NO_PREFIX = [""]
+"""The cameras where none is named: a single one, whose topics have no prefix."""
+
 BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 OTHERS = {
@@ -49,6 +54,7 @@ OTHERS = {
         str(Path(get_package_share_directory("ros2_romp"), "config", "romp.yaml")),
         "parameter file",
     ),
+    "default_cameras": ("", "the cameras where neither `cameras` nor params_file names any"),
     "log_level": ("info", "debug, info, warn or error"),
 }
 
@@ -72,27 +78,67 @@ def start_node(context):
     given = {
         name: convert(values[name], kind) for name, (kind, _) in PARAMETERS.items() if values[name]
     }
+    of_file = parameters_of_file(values["params_file"], full_name(context, values))
+    cameras = given.get("cameras") or cameras_of(of_file)
+    if cameras == NO_PREFIX and values["default_cameras"]:
+        cameras = given["cameras"] = convert(values["default_cameras"], list)
+    transport = given.get("image_transport") or of_file.get("image_transport", "raw")
     return [
+        # For who plays images to the node.
+        SetLaunchConfiguration("image_transport_in_use", str(transport)),
         LifecycleNode(
             package="ros2_romp",
             executable="romp_node",
             name=values["name"],
             namespace=values["namespace"],
             parameters=[values["params_file"], given],
-            remappings=topics(given.get("cameras", [""]), values),
+            remappings=topics(cameras, values),
             arguments=["--ros-args", "--log-level", values["log_level"]],
             output="screen",
-        )
+        ),
     ]
+
+
+def cameras_of(parameters):
+    """Names of the cameras; of wrong ones the node makes its default, too."""
+    names = parameters.get("cameras")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return NO_PREFIX
+    return names or NO_PREFIX
+
+
+def full_name(context, values):
+    """The node's name with its namespace, also where another launch file has pushed one."""
+    pushed = context.launch_configurations.get("ros_namespace", "")
+    return str(PurePosixPath("/", pushed, values["namespace"], values["name"]))
+
+
+def parameters_of_file(path, node):
+    """What a parameter file says about a node; as ROS reads it, what comes later wins."""
+    found = {}
+    for name, parameters in sections(yaml.safe_load(Path(path).read_text())):
+        # A word with * stands for one part of the node's name, one with ** for any number of them.
+        words = {"*": r"/\w+", "**": r"(/\w+)*"}
+        pattern = "".join(words.get(part, "/" + re.escape(part)) for part in name)
+        if re.fullmatch(pattern, node):
+            found.update(parameters)
+    return found
+
+
+def sections(content, name=()):
+    """The nodes of a parameter file, each by the parts of its name, and their parameters."""
+    for key, value in content.items() if isinstance(content, dict) else ():
+        if key == "ros__parameters":
+            yield name, value or {}
+        else:
+            yield from sections(value, (*name, *str(key).strip("/").split("/")))
 
 
 def topics(cameras, values):
     """Where each camera's topics are; the node itself finds those beside the image."""
     given = {name: values[name] for name in ("image", "camera_info", "depth") if values[name]}
-    if cameras == [""]:
-        return list(given.items())
     return [
-        (f"{camera}/{name}", f"{camera}/{topic.lstrip('/')}")
+        (f"{camera}/{name}", f"{camera}/{topic.lstrip('/')}") if camera else (name, topic)
         for camera in cameras
         for name, topic in given.items()
     ]
