@@ -69,6 +69,19 @@ def test_share_holds_what_ros_tools_look_for():
         assert files_below(REPOSITORY / folder) <= files_below(share / folder), folder
 
 
+def test_rosdep_is_asked_for_nothing_that_ubuntu_has_not():
+    keys = re.findall(r"<\w*depend>(.+)</", (REPOSITORY / "package.xml").read_text())
+    # pip's keys fail where Python is managed by the system; torch has no package in Ubuntu 24.04.
+    assert not [key for key in keys if key.endswith("-pip") or key == "python3-torch"]
+    assert {"rclpy", "python3-numpy"} <= set(keys)
+
+
+def test_workspaces_get_all_requirements_of_the_nodes():
+    guide = (REPOSITORY / "docs" / "installation.md").read_text()
+    commands = guide.partition("## With colcon")[2].split("```")[1]
+    assert "pip install -r src/ros2_romp/requirements/runtime.txt" in commands
+
+
 def test_both_build_systems_install_the_same_executables(package):
     cmake = (REPOSITORY / "CMakeLists.txt").read_text()
     launchers = dict(re.findall(r"^install_launcher\((\S+) (\S+)\)", cmake, re.MULTILINE))
