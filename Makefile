@@ -19,8 +19,9 @@ SOURCES := CMakeLists.txt package.xml pyproject.toml setup.py \
 .DELETE_ON_ERROR:
 .PHONY: demo test bench bench-cuda lint clean
 
+# Two processes: half of the tests wait for other processes. More would want 3 GiB each.
 test: $(VENV)/.installed-$(ROS)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 demo: $(VENV)/.installed-$(ROS)
 	$(BIN)/python scripts/demo.py
