@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from romp_core.errors import ConfigError
+from romp_core.errors import ConfigError, DataError
 from romp_core.evaluation.datasets import EVALUATIONS, Place, find_evaluation
 from romp_core.evaluation.pictures import draw_result
 from romp_core.evaluation.plots import draw_plots
@@ -71,7 +71,8 @@ def evaluate(
 
     Raises:
         FileNotFoundError: The weights, the body, or files of the data set do not exist.
-        DataError: The data set is damaged, or the folder to resume holds another evaluation.
+        DataError: The data set is damaged, the folder to resume holds another evaluation, or
+            results of other machines are not in it.
         ConfigError: There is no such data set or protocol, or a number is too small.
     """
     limits = {"count": (count, 1), "batch": (batch, 1), "overlays": (overlays, 0)}
@@ -115,9 +116,11 @@ def evaluate(
         store = ResultStore(out / "half", settings, processes.rank)
         half_results = _results(other, store, processes, resume)
     unreadable = processes.gather(evaluator.unreadable)
+    pictures = sum(processes.gather([len(evaluator)]))
     processes.close()
     if processes.rank > 0:
         return
+    _check_whole(out, pictures - len(unreadable), len(results))
     problems = [f"{d.name}: {problem}" for d in datasets for problem in d.problems]
     problems += [f"unreadable: {line}" for line in unreadable]
     rows = _rows(results, half_results, evaluation.protocol)
@@ -141,6 +144,15 @@ def _results(
         store.add(picture.result)
     processes.wait()  # nobody reads before all have written
     return store.read()
+
+
+def _check_whole(out: Path, expected: int, found: int) -> None:
+    """Refuse to report on some of the pictures as if they were all."""
+    if found < expected:
+        raise DataError(
+            f"{out} holds results of {found} pictures, not of all {expected}: on several machines, "
+            "give a folder that all of them see"
+        )
 
 
 def _rows(

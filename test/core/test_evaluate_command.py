@@ -19,6 +19,7 @@ from romp_core.checkpoints import write_checkpoint
 from romp_core.cli import main
 from romp_core.errors import RendererError
 from romp_core.evaluation.precision import difference, in_half_precision
+from romp_core.evaluation.processes import Processes
 from romp_core.evaluation.speed import speed_table
 from romp_core.evaluation.tables import Report, fill_tables
 from romp_core.media import read_image
@@ -197,6 +198,19 @@ def test_two_processes_give_the_same_report(model, photographs, tmp_path):
     for metric, value in one["results"]["coco-style"].items():
         expected = value if value is None else pytest.approx(value, rel=1e-3)
         assert two["results"]["coco-style"][metric] == expected, metric
+
+
+def test_results_that_another_machine_kept_to_itself_are_missed(
+    model, photographs, tmp_path, capsys, monkeypatch
+):
+    """As where `--out` is not shared: this process evaluates its half, and waits for nobody."""
+    half = Processes(rank=0, count=2)
+    monkeypatch.setattr(Processes, "started", classmethod(lambda cls: half))
+    monkeypatch.setattr(Processes, "gather", lambda self, value: 2 * list(value))
+    monkeypatch.setattr(Processes, "close", lambda self: None)
+    (photographs / "images" / "3.jpg").write_bytes((photographs / "images" / "1.jpg").read_bytes())
+    assert main([*options(photographs, tmp_path / "out"), *model]) == 2
+    assert "results of 2 pictures, not of all 4: on several machines" in capsys.readouterr().err
 
 
 def test_three_dpw_from_end_to_end(model, small_body_data, tmp_path, capsys):
