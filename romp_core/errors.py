@@ -39,3 +39,16 @@ class TrainingError(RompError, RuntimeError):
 
 class ExportError(RompError, RuntimeError):
     """An exported network that does not answer as the original does."""
+
+
+def missing_extra(what: str, extra: str) -> ConfigError:
+    """The error for a package that only some users need.
+
+    Args:
+        what: what it is wanted for, and its name: "plots are drawn by matplotlib".
+        extra: of this package's extras the one that brings it.
+    """
+    return ConfigError(
+        f"{what}, which is not installed: pip install '.[{extra}]' in the folder of this "
+        "package's source"
+    )

@@ -3,7 +3,7 @@
 from importlib.util import find_spec
 from pathlib import Path
 
-from romp_core.errors import ConfigError
+from romp_core.errors import missing_extra
 
 
 def train(configuration: Path, set: list[str] | None = None, resume: bool = False) -> None:
@@ -23,10 +23,7 @@ def train(configuration: Path, set: list[str] | None = None, resume: bool = Fals
     from romp_core.training.config import read_config
 
     if find_spec("lightning") is None:
-        raise ConfigError(
-            "training needs Lightning, which is not installed: pip install '.[training]' in the "
-            "folder of this package's source"
-        )
+        raise missing_extra("networks are trained with lightning", "training")
     from romp_core.training.run import train as run
 
     print(f"weights: {run(read_config(configuration, set), resume=resume)}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from romp_core.errors import ConfigError
+from romp_core.errors import missing_extra
 from romp_core.evaluation.keypoints import oks_sigmas
 
 if TYPE_CHECKING:
@@ -119,8 +119,5 @@ def _pycocotools() -> tuple[type, type]:
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval
     except ImportError as error:
-        raise ConfigError(
-            "AP is computed by pycocotools, which is not installed: "
-            "pip install '.[evaluation]' in the folder of this package's source"
-        ) from error
+        raise missing_extra("AP is computed by pycocotools", "evaluation") from error
     return COCO, COCOeval

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from romp_core.errors import ConfigError
+from romp_core.errors import missing_extra
 from romp_core.evaluation.protocols import Protocol
 from romp_core.evaluation.scoring import PersonResult, PictureResult
 from romp_core.evaluation.summary import known_joint_errors, pck_errors
@@ -58,10 +58,7 @@ def draw(path: Path, plot: Callable[["Axes"], None]) -> Path:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ConfigError(
-            "plots are drawn by matplotlib, which is not installed: "
-            "pip install '.[evaluation]' in the folder of this package's source"
-        ) from error
+        raise missing_extra("plots are drawn by matplotlib", "evaluation") from error
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)

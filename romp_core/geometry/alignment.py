@@ -60,10 +60,8 @@ def similarity_transform(
     target_mean = (share * target).sum(-2, keepdim=True)
     source_centred, target_centred = source - source_mean, target - target_mean
     covariance = target_centred.transpose(-1, -2) @ (share * source_centred)
-    # Which the decomposition would refuse; scale or translation are not finite then.
-    broken = ~covariance.isfinite().all(-1).all(-1)[..., None, None]
-    covariance = torch.where(broken, torch.eye(3).to(covariance), covariance)
-    u, singular, vh = torch.linalg.svd(covariance)
+    # The decomposition refuses what is not finite; scale or translation tell of it all the same.
+    u, singular, vh = torch.linalg.svd(covariance.nan_to_num(0.0, 0.0, 0.0))
     handedness = torch.ones_like(singular)
     handedness[..., 2] = torch.sign(torch.linalg.det(u @ vh))
     rotation = (u * handedness[..., None, :]) @ vh

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from romp_core.body.pickles import as_array, load_pickle
-from romp_core.errors import BodyFileError, ConfigError, DataError
+from romp_core.errors import BodyFileError, ConfigError, DataError, missing_extra
 
 
 def annotation_file(path: Path) -> Path:
@@ -208,7 +208,4 @@ def _optional(package: str) -> Any:
     try:
         return __import__(package)
     except ImportError as error:
-        raise ConfigError(
-            f"these files are read with {package}, which is not installed: "
-            "pip install '.[evaluation]' in the folder of this package's source"
-        ) from error
+        raise missing_extra(f"these files are read with {package}", "evaluation") from error
