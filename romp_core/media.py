@@ -47,8 +47,12 @@ def list_images(folder: str | Path) -> list[Path]:
     return sorted(paths, key=natural_key)
 
 
-def read_image(path: str | Path) -> np.ndarray:
-    """Image file as an ``(H, W, 3)`` uint8 BGR array, turned upright by its EXIF orientation.
+def read_image(path: str | Path, *, upright: bool = True) -> np.ndarray:
+    """Image file as an ``(H, W, 3)`` uint8 BGR array.
+
+    Args:
+        path: of the file.
+        upright: turn it by its EXIF orientation; false gives the pixels as they are stored.
 
     Raises:
         FileNotFoundError: the file does not exist.
@@ -59,8 +63,9 @@ def read_image(path: str | Path) -> np.ndarray:
         raise FileNotFoundError(f"image {path} does not exist")
     # Decoding from memory also reads paths that OpenCV's own file access cannot.
     encoded = np.frombuffer(path.read_bytes(), np.uint8)
+    flags = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        image = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
+        image = cv2.imdecode(encoded, flags) if encoded.size else None
     except cv2.error:
         image = None
     if image is None:

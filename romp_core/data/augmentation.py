@@ -16,7 +16,9 @@ _FLIP_POSE = flip_permutation(SMPL_JOINTS)
 # Part labels are 0 for the background, 1 + joint for a part, 255 for things in front.
 _FLIP_PARTS = np.arange(256, dtype=np.uint8)
 _FLIP_PARTS[1 : 1 + len(_FLIP_POSE)] = np.add(_FLIP_POSE, 1)
-_MINIMUM_LABELED = 4  # fewer keypoints left in the picture: ignored, neither person nor background
+# Of whom less is left in the picture is ignored, neither person nor background.
+_MINIMUM_LABELED = 4  # keypoints
+_MINIMUM_BOX_SHARE = 0.3  # of boxes, where a data set has nothing else
 
 
 @dataclass(frozen=True)
@@ -112,8 +114,8 @@ def warp(sample: Sample, size: int, center: np.ndarray, side: float, angle: floa
         angle: radians, clockwise as seen; bodies turn with the picture about the optical axis.
 
     Returns:
-        The sample, without people of whom fewer than four labeled keypoints remain: their
-        boxes are ignored regions.
+        The sample, without people of whom fewer than four labeled keypoints remain, or less than
+        0.3 of the box where the data set labels no joints: their boxes are ignored regions.
     """
     scale = size / side
     turn = np.array(
@@ -154,12 +156,20 @@ def warp(sample: Sample, size: int, center: np.ndarray, side: float, angle: floa
         ignored_boxes=_warp_boxes(sample.ignored_boxes, affine, size),
         dense=_warp_dense(sample.dense, affine, rotation, size),
     )
-    kept = warped.has_keypoints.sum(1) >= np.minimum(
-        _MINIMUM_LABELED, np.maximum(1, sample.has_keypoints.sum(1))
-    )
+    if sample.only_boxes:
+        kept = _areas(boxes) > _MINIMUM_BOX_SHARE * scale**2 * _areas(sample.boxes)
+    else:
+        kept = warped.has_keypoints.sum(1) >= np.minimum(
+            _MINIMUM_LABELED, np.maximum(1, sample.has_keypoints.sum(1))
+        )
     visible = np.isfinite(boxes).all(1) & (boxes[:, 2:] > boxes[:, :2]).all(1)
     ignored = np.concatenate([warped.ignored_boxes, boxes[~kept & visible]])
     return replace(warped.select(kept), ignored_boxes=ignored)
+
+
+def _areas(boxes: np.ndarray) -> np.ndarray:
+    """(K,) squared pixels of boxes (K, 4)."""
+    return (boxes[:, 2:] - boxes[:, :2]).prod(1)
 
 
 def _warp_boxes(boxes: np.ndarray, affine: np.ndarray, size: int) -> np.ndarray:

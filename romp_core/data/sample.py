@@ -74,6 +74,8 @@ class Sample:
             hidden people); finding somebody in them is neither right nor wrong.
         annotated: (71,) bool: joints that the data set labels where it sees them; None means all.
             Of the others a picture does not even say that they are nowhere.
+        everybody_annotated: whether people who are not annotated can only be in ignored boxes;
+            otherwise they may be anywhere.
         dense: per-pixel targets, or None.
 
     Raises:
@@ -93,6 +95,7 @@ class Sample:
     body_id: str | None = None
     ignored_boxes: np.ndarray = field(default_factory=lambda: np.zeros((0, 4), np.float32))
     annotated: np.ndarray | None = None
+    everybody_annotated: bool = True
     dense: DenseMaps | None = None
 
     def __post_init__(self):
@@ -160,3 +163,8 @@ class Sample:
     def has_keypoints(self) -> np.ndarray:
         """(K, 71) bool: the joint's pixel is labeled, seen or not."""
         return self.keypoints_2d[..., 2] > UNLABELED
+
+    @property
+    def only_boxes(self) -> bool:
+        """Whether the data set labels no joints at all: then boxes tell where people are."""
+        return not self.annotated.any()

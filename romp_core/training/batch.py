@@ -19,6 +19,9 @@ DENSE_STRIDE = 4
 
 UNJUDGED_PART = 255
 
+_JUDGED_MARGIN = 0.1
+"""Of people's boxes on each side: so far around them a picture with others is judged."""
+
 TORSO_MASK = torch.tensor([name in TORSO for name in JOINTS_71])
 
 
@@ -34,8 +37,9 @@ class Batch:
     Attributes:
         images: (B, 3, S, S) uint8, RGB.
         valid: (B, N) bool; false entries are padding.
-        centers: (B, N, 2) body centers (means of the visible torso joints), -1..1.
-        box_centers: (B, N, 2) middles of the boxes, -1..1.
+        centers: (B, N, 2) body centers (means of the visible torso joints; middles of the boxes
+            where a data set labels no joints), -1..1.
+        boxes: (B, N, 4), -1..1.
         diagonals: (B, N) diagonals of the boxes, in the same unit (the picture's is 2 sqrt 2).
         areas: (B, N) of the people, in that unit squared, for keypoint similarity.
         keypoints: (B, N, 71, 2), -1..1.
@@ -49,6 +53,7 @@ class Batch:
         has_betas: (B, N) bool.
         ignored: (B, M, 4) boxes -1..1 in which the center map is not judged; padding is empty.
         annotated: (B, 71) bool, joints that the picture's data set labels at all.
+        everybody_annotated: (B,) bool, see `Sample`.
         sources: names of the B samples.
         body_ids: ids of the bodies that the B samples' betas belong to, None where not known.
         has_dense: (B,) bool, pictures that come with dense maps.
@@ -60,7 +65,7 @@ class Batch:
     images: Tensor
     valid: Tensor
     centers: Tensor
-    box_centers: Tensor
+    boxes: Tensor
     diagonals: Tensor
     areas: Tensor
     keypoints: Tensor
@@ -74,6 +79,7 @@ class Batch:
     has_betas: Tensor
     ignored: Tensor
     annotated: Tensor
+    everybody_annotated: Tensor
     sources: list[str]
     body_ids: list[str | None]
     has_dense: Tensor
@@ -84,14 +90,19 @@ class Batch:
     def __len__(self) -> int:
         return len(self.images)
 
+    @property
+    def box_centers(self) -> Tensor:
+        """(B, N, 2) middles of the boxes, -1..1."""
+        return self.boxes.unflatten(-1, (2, 2)).mean(-2)
+
     def judged(self, size: int) -> Tensor:
-        """(B, size, size) bool: cells of a map that lie in no ignored box."""
-        ignored = to_cells(self.ignored.unflatten(-1, (2, 2)), size)
-        cells = torch.arange(size, device=ignored.device)
-        low, high = ignored[..., 0, :, None], ignored[..., 1, :, None]
-        within = (cells >= low.round()) & (cells <= high.round()) & (high > low)
-        # (B, M, y, x): inside of a box in both directions.
-        return ~(within[..., 1, :, None] & within[..., 0, None, :]).any(1)
+        """(B, size, size) bool: cells of a map that lie in no ignored box. In pictures with people
+        who are not annotated, only cells in and around the boxes of those who are: elsewhere
+        somebody may be."""
+        low, high = self.boxes.unflatten(-1, (2, 2)).unbind(-2)
+        margin = _JUDGED_MARGIN * (high - low)
+        around = _within(torch.cat([low - margin, high + margin], -1), size)
+        return ~_within(self.ignored, size) & (self.everybody_annotated[:, None, None] | around)
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same on another device."""
@@ -115,7 +126,8 @@ class Batch:
 def collate(samples: Sequence[Sample]) -> Batch:
     """Samples with square pictures of one size, as `augment` gives them.
 
-    People without any labeled keypoint or without a box are left out: they have no center.
+    People without a center are left out: those without a box, and those without any labeled
+    keypoint unless their data set labels none.
     """
     samples = [_with_centers(sample) for sample in samples]
     count = max(1, *(len(sample) for sample in samples))
@@ -135,12 +147,13 @@ def collate(samples: Sequence[Sample]) -> Batch:
     positions = box.to_normalized(keypoints[..., :2])
     visible = keypoints[..., 2] >= VISIBLE
     seen = torch.where(visible.any(-1, keepdim=True), visible, labeled)
+    centers = body_centers(positions, seen, TORSO_MASK)
     images = np.stack([sample.image[..., ::-1].transpose(2, 0, 1) for sample in samples])
     return Batch(
         images=torch.from_numpy(images),
         valid=valid,
-        centers=body_centers(positions, seen, TORSO_MASK),
-        box_centers=boxes.mean(-2),
+        centers=torch.where(seen.any(-1, keepdim=True), centers, boxes.mean(-2)),
+        boxes=boxes.flatten(-2),
         diagonals=(boxes[..., 1, :] - boxes[..., 0, :]).norm(dim=-1),
         areas=_pad([people_areas(sample) for sample in samples], count) * (2 / size) ** 2,
         keypoints=torch.where(labeled[..., None], positions, 0),
@@ -154,6 +167,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
         has_betas=pad("has_betas"),
         ignored=ignored.flatten(-2),
         annotated=torch.from_numpy(np.stack([sample.annotated for sample in samples])),
+        everybody_annotated=torch.tensor([sample.everybody_annotated for sample in samples]),
         sources=[sample.source for sample in samples],
         body_ids=[sample.body_id for sample in samples],
         has_dense=torch.tensor([sample.dense is not None for sample in samples]),
@@ -179,7 +193,18 @@ def _dense_maps(samples: Sequence[Sample], size: int) -> dict[str, Tensor]:
 
 
 def _with_centers(sample: Sample) -> Sample:
-    return sample.select(sample.has_keypoints.any(1) & np.isfinite(sample.boxes).all(1))
+    placed = sample.has_keypoints.any(1) | sample.only_boxes
+    return sample.select(placed & np.isfinite(sample.boxes).all(1))
+
+
+def _within(boxes: Tensor, size: int) -> Tensor:
+    """(B, size, size) bool: cells of a map that lie in any of boxes (B, M, 4), -1..1, that is not
+    empty."""
+    low, high = to_cells(boxes.unflatten(-1, (2, 2)), size)[..., None].unbind(-3)
+    cells = torch.arange(size, device=boxes.device)
+    within = (cells >= low.round()) & (cells <= high.round()) & (high > low)
+    # (B, M, y, x): inside of a box in both directions.
+    return (within[..., 1, :, None] & within[..., 0, None, :]).any(1)
 
 
 def _pad(arrays: Sequence[np.ndarray], length: int) -> Tensor:

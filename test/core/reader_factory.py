@@ -63,10 +63,10 @@ def assert_same_person(sample, expected, person=0):
             assert at[0] < 50, f"{name} is on the left side"
 
 
-def write_picture(path, seed=0):
+def write_picture(path, seed=0, size=(HEIGHT, WIDTH)):
     """A picture of noise at a path, with its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    noise = np.random.default_rng(seed).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
+    noise = np.random.default_rng(seed).integers(0, 255, (*size, 3), np.uint8)
     write_image(path, noise)
 
 

@@ -160,6 +160,48 @@ def test_batches_mask_what_is_unknown(body):
     assert judged[[0, 2]].all()
 
 
+def test_others_may_be_anywhere_where_not_everybody_is_annotated(body):
+    known = augment(make_sample(body), 128, np.random.default_rng(0), NO_AUGMENTATION)
+    known = replace(known, ignored_boxes=known.boxes[1:])
+    nobody = Sample(np.zeros((128, 128, 3), np.uint8), "nobody", everybody_annotated=False)
+    known, others = known.select([0]), replace(known.select([0]), everybody_annotated=False)
+    x1, y1, x2, y2 = known.boxes[0] / 8
+    assert not mirror(warp(others, 64, np.array([64, 64]), 128.0)).everybody_annotated
+    judged = collate([known, others, nobody]).judged(16)
+    rows, columns = np.mgrid[:16, :16]
+    inside = (columns > x1) & (columns < x2 - 1) & (rows > y1) & (rows < y2 - 1)
+    around = (columns > x1 - 2) & (columns < x2 + 2) & (rows > y1 - 2) & (rows < y2 + 2)
+    assert judged[0][inside].any()
+    assert torch.equal(judged[1][inside], judged[0][inside])
+    assert judged[0][~around].any()
+    assert not judged[1][~around].any()
+    assert not judged[2].any()
+
+
+def test_boxes_alone_tell_where_people_are_of_whom_no_joint_is_labeled(body):
+    """Wart: CrowdHuman, whose people have boxes only, taught nothing but background."""
+    image, nothing = np.zeros((128, 128, 3), np.uint8), np.zeros(71, bool)
+    boxes = np.array([[20.0, 40, 60, 120], [80, 10, 120, 90]], np.float32)
+    crowd = Sample(image, "crowd", boxes=boxes, annotated=nothing)
+    assert len(augment(crowd, 128, np.random.default_rng(0), NO_AUGMENTATION)) == 2
+    batch = collate([crowd])
+    assert batch.valid.all()
+    assert not batch.labeled.any()
+    expected = torch.tensor([[40.5, 80.5], [100.5, 50.5]]) / 64 - 1
+    torch.testing.assert_close(batch.centers[0], expected)
+    torch.testing.assert_close(batch.box_centers, batch.centers)
+    heat, _, _, _ = center_targets(batch, 16, gamma=0.2)
+    assert (heat == 1).sum() == 2
+    cut = warp(crowd, 128, np.array([40.0, 20]), 60.0)  # a corner of the first is left
+    assert len(cut) == 0
+    assert len(cut.ignored_boxes) == 1
+    # Where joints are labeled, whoever has none was too small or too hidden.
+    unlabeled = augment(replace(crowd, annotated=None), 128, np.random.default_rng(0),
+                        NO_AUGMENTATION)  # fmt: skip
+    assert len(unlabeled) == 0
+    assert len(unlabeled.ignored_boxes) == 2
+
+
 def test_parameters_are_read_at_the_nearest_predicted_center():
     centers = torch.tensor([[[5.0, 5.0], [12.0, 3.0]]])
     radii = torch.full((1, 2), 2.5)

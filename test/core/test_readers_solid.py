@@ -210,6 +210,7 @@ def test_mupots(tmp_path):
     assert_same_person(sample, ALL_17)
     assert_solid(sample, ALL_17)
     assert sample.keypoints_2d[0, JOINTS_71.index("head_top_h17"), 2] == OCCLUDED
+    assert sample.ignored_boxes == pytest.approx(sample.boxes)  # of the other, not valid
     assert records.problems.counts == {
         "people in frames that are not valid": 2,
         "frames without valid people": 1,

@@ -46,6 +46,9 @@ def test_three_dpw_hidden_and_missing_people(three_dpw_root):
     records = open_data_set("3dpw", three_dpw_root / "3dpw", smpl=three_dpw_root / "smpl",
                             split="test")  # fmt: skip
     assert [len(records[i]) for i in range(4)] == [1, 2, 2, 2]
+    # Nor is who was not detected, or passes by, taken for background.
+    assert [len(records[i].ignored_boxes) for i in range(4)] == [1, 0, 0, 0]
+    assert not records[0].everybody_annotated
     visibility = dict(zip(JOINTS_71, records[0].keypoints_2d[0, :, 2], strict=True))
     assert visibility["right_wrist"] == OCCLUDED
     assert visibility["left_wrist"] == VISIBLE

@@ -22,6 +22,7 @@ from romp_core.data.readers.records import (
     checked_records,
     to_joints_71,
 )
+from romp_core.data.sample import UNLABELED, VISIBLE
 from romp_core.errors import DataError
 
 
@@ -47,6 +48,8 @@ def coco_style(
     keypoints: Sequence[str] = JOINT_SETS["coco17"],
     name: str = "coco-style",
     with_empty: bool = False,
+    *,
+    tells_hidden: bool = True,
 ) -> RecordSet:
     """A data set in COCO's style: yours, for example.
 
@@ -56,6 +59,8 @@ def coco_style(
         keypoints: the joints in the file's order, names of `JOINTS_71`.
         name: the data set's name.
         with_empty: also pictures without people.
+        tells_hidden: whether 1 in the place of a joint's visibility means hidden; otherwise
+            every labeled joint counts as visible.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -81,6 +86,9 @@ def coco_style(
         tags = {key: str(image[key]) for key in ("crowdIndex",) if key in image}
         tags["image_id"] = str(image["id"])
         people, ignored = _people(found, keypoints, problems)
+        if not tells_hidden:
+            visibility = people["keypoints_2d"][..., 2]
+            visibility[visibility > UNLABELED] = VISIBLE
         records.append(
             Record(
                 image["file_name"], Path(images) / image["file_name"], people,

@@ -1,6 +1,7 @@
 """CrowdPose: COCO's style with 14 joints, crowdedness per picture, and no areas.
 
-Official files: json/crowdpose_{train,val,trainval,test}.json and one folder `images`.
+Official files: json/crowdpose_{train,val,trainval,test}.json and one folder `images`. A joint's
+third number says only whether it is labeled, not whether it is hidden: heads and necks have 1.
 """
 
 from pathlib import Path
@@ -22,4 +23,4 @@ def crowdpose(root: Path, split: str = "train") -> RecordSet:
     """
     annotations = Path(root) / "json" / f"crowdpose_{split}.json"
     joints = JOINT_SETS["crowdpose14"]
-    return coco_style(annotations, Path(root) / "images", joints, "crowdpose")
+    return coco_style(annotations, Path(root) / "images", joints, "crowdpose", tells_hidden=False)

@@ -5,6 +5,7 @@ Official files: TS1..TS20/annot.mat, a (frames, people) cell array of `annot2` (
 joints that are hidden; and pictures img_000000.jpg. Errors are measured on `univ_annot3`.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ def _records(folder: Path, problems: Problems) -> list[Record]:
         image = folder / f"img_{frame:06}.jpg"
         name = f"{folder.name}/{image.name}"
         valid = [i for i, person in enumerate(people) if int(person.isValidFrame)]
+        others = [people[i] for i in range(len(people)) if i not in valid]
         if len(valid) < len(people):
             problems.add("people in frames that are not valid", name)
         if not valid:
@@ -71,8 +73,22 @@ def _records(folder: Path, problems: Problems) -> list[Record]:
             "joints_3d": to_joints_71(solid, _JOINTS, np.nan),
             "boxes": boxes_around(keypoints),
         }
-        records.append(Record(name, image, fields, tags={"sequence": folder.name}))
+        records.append(
+            Record(
+                name, image, fields, ignored_boxes=_boxes_of(others),
+                tags={"sequence": folder.name},
+            )
+        )  # fmt: skip
     return records
+
+
+def _boxes_of(people: Sequence[Any]) -> np.ndarray:
+    """(M, 4) boxes of people who are there but whose annotation is not valid, where it says
+    anything at all."""
+    pixels = [np.asarray(person.annot2, np.float32) for person in people]
+    known = [each.T for each in pixels if each.shape == (2, len(_JOINTS)) and each.any()]
+    joints = np.array(known, np.float32).reshape(-1, len(_JOINTS), 2)
+    return boxes_around(with_visibility(joints, np.isfinite(joints).all(-1), False))
 
 
 def _cells(annotations: Any) -> np.ndarray:

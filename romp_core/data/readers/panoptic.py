@@ -21,6 +21,7 @@ from romp_core.data.readers.records import (
 )
 from romp_core.data.readers.smpl_people import labels_from_joints
 from romp_core.errors import DataError
+from romp_core.geometry.lens import CameraModel
 
 _JOINTS = JOINT_SETS["panoptic19"]
 _POSES = "hdPose3d_stage1_coco19"
@@ -74,6 +75,7 @@ def read_camera(folder: Path, name: str) -> dict[str, np.ndarray]:
 
 def _records(folder: Path, camera_name: str, problems: Problems) -> list[Record]:
     camera = read_camera(folder, camera_name)
+    lens = CameraModel(camera["K"], coefficients=tuple(camera["distCoef"].ravel()))
     records = []
     for path in sorted((folder / _POSES).glob("body3DScene_*.json")):
         frame = path.stem.removeprefix("body3DScene_")
@@ -90,9 +92,7 @@ def _records(folder: Path, camera_name: str, problems: Problems) -> list[Record]
             problems.add("people with joints not reconstructed", f"{name} person {missing}")
         points = _METRES * solid[..., :3] @ camera["R"].T + camera["t"]
         joints = to_joints_71(np.where(solid[..., 3:] < 0, np.nan, points), _JOINTS, np.nan)
-        keypoints, boxes = labels_from_joints(
-            joints, camera["K"], _JOINTS, distortion=camera["distCoef"]
-        )
+        keypoints, boxes = labels_from_joints(joints, lens, _JOINTS)
         people = {"joints_3d": joints, "keypoints_2d": keypoints, "boxes": boxes}
         image = folder / "hdImgs" / camera_name / f"{camera_name}_{frame}.jpg"
         tags = {"sequence": folder.name, "activity": _activity(folder.name)}

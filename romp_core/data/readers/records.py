@@ -84,7 +84,8 @@ class Record:
     size: tuple[int, int] | None = None
 
     def read_image(self) -> np.ndarray:
-        """The picture, (H, W, 3) uint8 BGR.
+        """The picture, (H, W, 3) uint8 BGR, as its pixels are stored; turned by its EXIF
+        orientation only where the annotations are for that size.
 
         Raises:
             FileNotFoundError, ImageError: it is missing or damaged, or of another size than its
@@ -92,15 +93,18 @@ class Record:
         """
         if self.frame is not None:
             return read_frame(self.image, self.frame)
-        image = read_image(self.image)
+        image = read_image(self.image, upright=False)
+        if self.size in (None, image.shape[1::-1]):
+            return image
+        upright = read_image(self.image)
+        if self.size == upright.shape[1::-1]:
+            return upright
         height, width = image.shape[:2]
-        if self.size not in (None, (width, height)):
-            raise ImageError(
-                f"{self.image} is {width} x {height} pixels, its annotations are for "
-                f"{self.size[0]} x {self.size[1]}: take the original picture, not resized, and not "
-                "turned by an EXIF orientation that the annotations do not know"
-            )
-        return image
+        raise ImageError(
+            f"{self.image} is {width} x {height} pixels, its annotations are for "
+            f"{self.size[0]} x {self.size[1]}: take the original picture, neither resized nor "
+            "turned"
+        )
 
 
 @dataclass(frozen=True)
@@ -149,6 +153,7 @@ class RecordSet(Sequence[Sample]):
             body_id=self.bodies[record.bodies[0]].id if len(set(record.bodies)) == 1 else None,
             ignored_boxes=_clipped(record.ignored_boxes, *image.shape[:2]),
             annotated=self._annotated(record),
+            everybody_annotated=self.everybody_annotated,
             **people,
         )
 

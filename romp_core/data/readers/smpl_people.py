@@ -3,7 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 
@@ -13,6 +12,7 @@ from romp_core.body.model import BodyModel
 from romp_core.data.readers.records import boxes_around, to_joints_71, with_visibility
 from romp_core.errors import DataError
 from romp_core.geometry.cameras import NEAREST_DEPTH
+from romp_core.geometry.lens import CameraModel
 from romp_core.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 
 _AT_ONCE = 512
@@ -37,16 +37,18 @@ def read_smpl_bodies(folder: Path) -> dict[str, BodyModel]:
         BodyFileError: one of them is damaged.
         DataError: they do not share one topology, or the neutral one has no landmarks.
     """
-    neutral = read_body(_first_file(folder, ("smpl_neutral",)))
-    missing = set(LANDMARKS) - set(neutral.landmark_names)
-    if missing:
+    # SMPL's own neutral file, without landmarks, may lie beside the packed one.
+    candidates = [read_body(path) for path in _body_files(folder, ("smpl_neutral",))]
+    missing = [len(set(LANDMARKS) - set(body.landmark_names)) for body in candidates]
+    neutral = candidates[int(np.argmin(missing))]
+    if min(missing):
         raise DataError(
-            f"the neutral body in {folder} lacks {len(missing)} of the {len(LANDMARKS)} landmarks; "
+            f"the neutral body in {folder} lacks {min(missing)} of the {len(LANDMARKS)} landmarks; "
             "expected the packed SMPL_NEUTRAL.pth of the published ROMP, or an .npz made from it"
         )
     bodies = {"neutral": BodyModel(neutral)}
     for gender, names in _GENDERED_FILES.items():
-        path = _first_file(folder, names)
+        path = _body_files(folder, names)[0]
         body = read_body(path)
         if not np.array_equal(body.faces, neutral.faces):
             raise DataError(f"{path} has other triangles than the neutral body beside it")
@@ -58,16 +60,19 @@ def read_smpl_bodies(folder: Path) -> dict[str, BodyModel]:
     return bodies
 
 
-def _first_file(folder: Path, beginnings: tuple[str, ...]) -> Path:
-    files = sorted(Path(folder).iterdir()) if Path(folder).is_dir() else []
-    for path in files:
-        known_form = path.suffix in (".npz", ".pkl", ".pth")
-        if known_form and path.name.lower().startswith(beginnings):
-            return path
-    raise FileNotFoundError(
-        f"{folder} holds no body whose name begins with {' or '.join(beginnings)}; "
-        "get SMPL's files from their publisher"
-    )
+def _body_files(folder: Path, beginnings: tuple[str, ...]) -> list[Path]:
+    """The files of bodies whose name begins so, at least one."""
+    found = [
+        path
+        for path in (sorted(Path(folder).iterdir()) if Path(folder).is_dir() else [])
+        if path.suffix in (".npz", ".pkl", ".pth") and path.name.lower().startswith(beginnings)
+    ]
+    if not found:
+        raise FileNotFoundError(
+            f"{folder} holds no body whose name begins with {' or '.join(beginnings)}; "
+            "get SMPL's files from their publisher"
+        )
+    return found
 
 
 def posed_joints(body: BodyModel, pose: np.ndarray, betas: np.ndarray) -> np.ndarray:
@@ -140,19 +145,17 @@ def into_camera(
 
 def labels_from_joints(
     joints: np.ndarray,
-    intrinsics: np.ndarray,
+    camera: CameraModel,
     names: tuple[str, ...],
     hidden: np.ndarray | None = None,
-    distortion: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Keypoints and boxes where a data set has 3D joints and a camera.
 
     Args:
         joints: (K, 71, 3) metres, optical frame; NaN where unknown.
-        intrinsics: (3, 3).
+        camera: that sees them.
         names: joints that are to be labeled.
         hidden: (K, 71) bool, joints that cannot be seen; None takes all for seen.
-        distortion: OpenCV's coefficients; None for none.
 
     Returns:
         Keypoints (K, 71, 3), unlabeled behind the camera, and boxes (K, 4).
@@ -161,10 +164,6 @@ def labels_from_joints(
     in_front = np.nan_to_num(joints[..., 2], nan=-1.0) > NEAREST_DEPTH
     labeled = wanted & in_front
     pixels = np.zeros((*joints.shape[:2], 2), np.float32)
-    if labeled.any():
-        points = joints[labeled].astype(np.float64)[:, None]
-        still = np.zeros(3)
-        pixels[labeled] = cv2.projectPoints(points, still, still, intrinsics.astype(np.float64),
-                                            distortion)[0][:, 0]  # fmt: skip
+    pixels[labeled] = camera.project(joints[labeled])
     keypoints = with_visibility(pixels, labeled, False if hidden is None else hidden)
     return keypoints, boxes_around(keypoints)

@@ -16,6 +16,7 @@ from romp_core.body.model import BodyModel
 from romp_core.data.readers.files import numbers, read_pickle
 from romp_core.data.readers.records import Problems, Record, RecordSet, checked_records
 from romp_core.data.readers.smpl_people import into_camera, labels_from_joints, posed_joints
+from romp_core.geometry.lens import CameraModel
 
 SPLITS = ("train", "validation", "test")
 _KEYS = ("sequence", "genders", "poses", "betas", "trans", "poses2d", "campose_valid",
@@ -28,7 +29,7 @@ def three_dpw(root: Path, split: str = "train", *, bodies: Mapping[str, BodyMode
     """3DPW's frames; a frame without a valid person is left out and counted.
 
     2D joints are projections of the 3D ones. Those that the data set's own detector did not
-    see count as hidden.
+    see count as hidden. Only the actors are annotated, not those who pass by.
 
     Args:
         root: folder that holds `sequenceFiles/` and `imageFiles/`.
@@ -49,7 +50,9 @@ def three_dpw(root: Path, split: str = "train", *, bodies: Mapping[str, BodyMode
         for file in files:
             records += _Sequence(file, bodies).records(Path(root), part, problems)
     records = checked_records(records, problems, Path(root))
-    return RecordSet("3dpw", records, _LABELED, problems, bodies=dict(bodies))
+    return RecordSet(
+        "3dpw", records, _LABELED, problems, everybody_annotated=False, bodies=dict(bodies)
+    )
 
 
 class _Sequence:
@@ -62,6 +65,7 @@ class _Sequence:
         self.genders = [str(gender) for gender in content["genders"]]
         self.cameras = numbers(content["cam_poses"], (None, 4, 4), f"{path}: cam_poses")
         self.intrinsics = numbers(content["cam_intrinsics"], (3, 3), f"{path}: cam_intrinsics")
+        self.camera = CameraModel(self.intrinsics)
         frames = len(self.cameras)
 
         def per_person(key: str, *shape: int | None) -> list[np.ndarray]:
@@ -86,6 +90,11 @@ class _Sequence:
                 problems.add("frames without valid people", name)
                 continue
             fields = {key: np.stack([people[i][key][frame] for i in there]) for key in people[0]}
+            undetected = [
+                person["boxes"][frame]
+                for index, person in enumerate(people)
+                if self.valid[index][frame] and not usable[index, frame]
+            ]
             records.append(
                 Record(
                     name,
@@ -93,6 +102,7 @@ class _Sequence:
                     fields,
                     self.intrinsics,
                     bodies=tuple(self.genders[i] for i in there),
+                    ignored_boxes=np.array(undetected, np.float32).reshape(-1, 4),
                     tags={"sequence": self.name, "frame": str(frame), "split": split},
                 )
             )
@@ -117,7 +127,7 @@ class _Sequence:
         joints = posed_joints(body, pose, betas) + translation[:, None]
         hidden = np.zeros(joints.shape[:2], bool)
         hidden[:, _DETECTED] = self.detected[index][:, 2] <= 0
-        keypoints, boxes = labels_from_joints(joints, self.intrinsics, _LABELED, hidden)
+        keypoints, boxes = labels_from_joints(joints, self.camera, _LABELED, hidden)
         return {
             "pose": pose,
             "betas": betas,
