@@ -38,7 +38,7 @@ def render_dataset(
 
     Raises:
         DataError: Poses, panoramas or pictures are not there, or `out` holds other pictures.
-        ConfigError: A count or size below 1.
+        ConfigError: A count, size or number of workers below 1.
         RendererError: No off-screen OpenGL context can be had.
     """
     base = SyntheticConfig(

@@ -10,17 +10,11 @@ import torch
 
 from romp_core.body import BodyModel
 from romp_core.body.joints import JOINTS_71
-from romp_core.cli import main
-from romp_core.data.synthetic import (
-    RenderedPeople,
-    SyntheticConfig,
-    SyntheticPeople,
-    preset,
-    render_to_disk,
-)
+from romp_core.data.synthetic import SyntheticConfig, SyntheticPeople, preset
 from romp_core.data.synthetic.backgrounds import HELD_OUT_PANORAMAS
 from romp_core.data.synthetic.cameras import random_camera
 from romp_core.data.synthetic.outfit import random_outfit
+from romp_core.data.synthetic.people import random_betas
 from romp_core.errors import ConfigError, DataError
 
 CONFIG = SyntheticConfig(height=128, width=160, length=1000, dense=True)
@@ -51,6 +45,19 @@ def test_body_model_and_translation_give_the_joints(samples):
         output = body(torch.from_numpy(sample.pose), torch.from_numpy(sample.betas))
         joints = output.joints.numpy() + sample.translation[:, None]
         np.testing.assert_allclose(joints, sample.joints_3d, atol=1e-4)
+
+
+def test_shapes_are_those_of_all_ages():
+    """Wart: beta 0 was drawn as if size were not skewed: nobody under six, many over two metres."""
+    betas = random_betas(np.random.default_rng(0), 2000)
+    body = BodyModel.load("open")
+    with torch.inference_mode():
+        mesh = body(torch.zeros(2000, 72), torch.from_numpy(betas)).vertices
+    heights = np.ptp(mesh[..., 1].numpy(), axis=1)
+    assert 0.02 < (heights < 1.14).mean() < 0.08
+    assert heights.min() > 0.85
+    assert 1.6 < np.median(heights) < 1.75
+    assert heights.max() < 2.05
 
 
 def test_keypoints_are_the_projected_joints(samples):
@@ -198,42 +205,6 @@ def test_held_out_set_is_fixed(shared):
     np.testing.assert_allclose(sums, [-4.8800, -9.7715, -0.5798, -1.5006], atol=1e-3)
 
 
-def test_disk_round_trip_and_resume(tmp_path, people):
-    config = replace(CONFIG, length=3)
-    assert sum(render_to_disk(config, 7, tmp_path)) == 3
-    rendered = RenderedPeople(tmp_path, dense=True)
-    assert len(rendered) == 3
-    for index in range(3):
-        stored, made = rendered[index], people[index]
-        for name in ("pose", "betas", "translation", "joints_3d", "keypoints_2d", "boxes"):
-            assert np.array_equal(getattr(stored, name), getattr(made, name)), name
-        assert np.array_equal(stored.dense.parts, made.dense.parts)
-        finite = np.isfinite(made.dense.depth)
-        near = finite & (made.dense.depth < 60)
-        np.testing.assert_allclose(stored.dense.depth[near], made.dense.depth[near], atol=1e-3)
-        assert np.abs(stored.image.astype(int) - made.image).mean() < 8
-    (tmp_path / "dense" / "00000001.npz").write_bytes(b"cut off")
-    with pytest.raises(DataError, match=r"00000001\.npz is missing or not readable"):
-        rendered[1]
-    written = (tmp_path / "images" / "00000000.jpg").stat().st_mtime_ns
-    list(render_to_disk(config, 7, tmp_path))
-    assert (tmp_path / "images" / "00000000.jpg").stat().st_mtime_ns == written
-    assert sum(render_to_disk(replace(config, length=5), 7, tmp_path)) == 5
-    assert len(RenderedPeople(tmp_path)) == 5
-    assert sum(render_to_disk(replace(config, length=2), 7, tmp_path)) == 2
-    assert len(RenderedPeople(tmp_path)) == 5  # those beyond are kept
-    with pytest.raises(DataError, match="seed 7, not seed 8"):
-        list(render_to_disk(config, 8, tmp_path))
-
-
-def test_command_renders_with_several_processes(tmp_path, capfd):
-    out = tmp_path / "pictures"
-    assert main(["render-dataset", str(out), "--count", "2", "--size", "64"]) == 0
-    assert len(RenderedPeople(out)) == 2
-    assert main(["render-dataset", str(out), "--count", "2", "--size", "96"]) == 2
-    assert "height 64, width 64, not height 96, width 96" in capfd.readouterr().err
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -256,8 +227,6 @@ def test_unusable_inputs_are_named(tmp_path):
         SyntheticPeople(replace(CONFIG, poses=tmp_path / "text.npz"))
     with pytest.raises(DataError, match=r"no lighting\.json"):
         SyntheticPeople(replace(CONFIG, panoramas=tmp_path))
-    with pytest.raises(DataError, match="no rendered people"):
-        RenderedPeople(tmp_path)
 
 
 @pytest.mark.parametrize("option", [{"height": 0}, {"max_people": 0}, {"occluder_share": 1.5}])

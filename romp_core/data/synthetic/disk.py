@@ -10,6 +10,8 @@ import json
 import multiprocessing
 import os
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -20,11 +22,11 @@ import torch
 from romp_core.data.sample import DenseMaps, Sample
 from romp_core.data.synthetic.config import SyntheticConfig
 from romp_core.data.synthetic.generator import SyntheticPeople
-from romp_core.errors import DataError
+from romp_core.errors import ConfigError, DataError
+from romp_core.media import write_image
 
 PICTURES_PER_SHARD = 256
 _PERSON_ARRAYS = ("keypoints_2d", "boxes", "pose", "betas", "translation", "joints_3d")
-_JPEG_QUALITY = 95
 _DEPTH_UNIT = 1e-3
 _worker: SyntheticPeople | None = None
 
@@ -32,7 +34,8 @@ _worker: SyntheticPeople | None = None
 def render_to_disk(
     config: SyntheticConfig, seed: int, folder: Path, workers: int = 1
 ) -> Iterator[int]:
-    """Render all pictures of a configuration; what is there already is kept.
+    """Render all pictures of a configuration; what is there already is kept. Pictures that got
+    lost since are rendered again.
 
     Args:
         config: what the pictures show, and how many: `length`.
@@ -44,8 +47,12 @@ def render_to_disk(
         The number of pictures of each shard, as it gets ready.
 
     Raises:
-        DataError: the folder holds a data set of another configuration or seed.
+        ConfigError: less than one worker.
+        DataError: the folder holds a data set of another configuration or seed, or a worker was
+            killed.
     """
+    if workers < 1:
+        raise ConfigError(f"workers is {workers}; expected at least 1")
     folder = Path(folder)
     people = SyntheticPeople(config, seed)
     for name in ("images", "annotations", *(["dense"] if config.dense else [])):
@@ -72,8 +79,18 @@ def render_to_disk(
         return
     # A forked child would share its parent's OpenGL context and threads.
     context = multiprocessing.get_context("spawn")
-    with context.Pool(workers, _start_worker, (config, seed)) as pool:
-        yield from pool.imap_unordered(_render_shard, jobs)
+    with ProcessPoolExecutor(workers, context, _start_worker, (config, seed)) as pool:
+        shards = [pool.submit(_render_shard, job) for job in jobs]
+        try:
+            for shard in as_completed(shards):
+                yield shard.result()
+        except BrokenProcessPool as error:
+            raise DataError(
+                f"a worker that rendered to {folder} was killed, perhaps because memory ran out. "
+                "What is finished is kept: run again to go on, with fewer workers"
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _plain(value: object) -> object:
@@ -82,7 +99,7 @@ def _plain(value: object) -> object:
 
 def _check_same(file: Path, description: dict) -> dict:
     """The description in a file; DataError if it is of other pictures."""
-    found = json.loads(file.read_text())
+    found = _description(file)
     old, new = (
         {**d["config"], "seed": d["seed"], "body": d["body_id"]} for d in (found, description)
     )
@@ -97,6 +114,16 @@ def _check_same(file: Path, description: dict) -> dict:
     return found
 
 
+def _description(file: Path) -> dict:
+    try:
+        found = json.loads(file.read_text())
+        return {"seed": found["seed"], "body_id": found["body_id"], "config": found["config"]}
+    except (ValueError, LookupError, TypeError) as error:
+        raise DataError(
+            f"{file} is damaged ({error!r}): render the data set into another folder"
+        ) from error
+
+
 def _start_worker(config: SyntheticConfig, seed: int) -> None:
     global _worker
     # One process per core renders more than one process with threads.
@@ -108,25 +135,52 @@ def _start_worker(config: SyntheticConfig, seed: int) -> None:
 
 def _render_shard(job: tuple[Path, int, int]) -> int:
     folder, start, end = job
-    file = folder / "annotations" / f"{start:07d}-{end:07d}.npz"
-    there = {path: int(path.stem.split("-")[1]) for path in file.parent.glob(f"{start:07d}-*.npz")}
-    if max(there.values(), default=0) >= end:
+    shard = _longest_shards(folder).get(start)
+    if shard is not None and _end(shard) >= end:
+        for index in range(start, end):
+            if not all(_is_there(file) for file in _files(folder, index)):
+                _render_picture(folder, index)
         return end - start
-    samples = []
-    for index in range(start, end):
-        sample = _worker[index]
-        path = folder / "images" / f"{index:08d}.jpg"
-        cv2.imwrite(str(path), sample.image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-        if sample.dense is not None:
-            _write_dense(folder / "dense" / f"{index:08d}.npz", sample.dense)
-        samples.append(replace(sample, dense=None))
+    samples = [_render_picture(folder, index) for index in range(start, end)]
+    file = folder / "annotations" / f"{start:07d}-{end:07d}.npz"
     partial = file.with_suffix(".partial")
     with partial.open("wb") as stream:
         np.savez_compressed(stream, **_tables(samples, start))
     partial.rename(file)
-    for shorter in there:
-        shorter.unlink()  # the end of an earlier, smaller data set
+    if shard is not None:
+        shard.unlink()  # the end of an earlier, smaller data set
     return end - start
+
+
+def _longest_shards(folder: Path) -> dict[int, Path]:
+    """The annotations by the first picture that they are of. A run that was interrupted while it
+    made a data set larger may leave shorter ones of the same pictures."""
+    files = sorted(folder.glob("annotations/*.npz"), key=_end)
+    return dict(sorted((int(file.stem.split("-")[0]), file) for file in files))
+
+
+def _end(shard: Path) -> int:
+    return int(shard.stem.split("-")[1])
+
+
+def _files(folder: Path, index: int) -> list[Path]:
+    """The files of a picture, and, where the data set has them, of its dense maps."""
+    image, dense = folder / "images" / f"{index:08d}.jpg", folder / "dense" / f"{index:08d}.npz"
+    return [image, dense] if _worker.config.dense else [image]
+
+
+def _is_there(file: Path) -> bool:
+    return file.is_file() and file.stat().st_size > 0
+
+
+def _render_picture(folder: Path, index: int) -> Sample:
+    """Write a picture's files; its sample without dense maps."""
+    sample = _worker[index]
+    image, *dense = _files(folder, index)
+    write_image(image, sample.image)
+    for file in dense:
+        _write_dense(file, sample.dense)
+    return replace(sample, dense=None)
 
 
 def _tables(samples: list[Sample], start: int) -> dict[str, np.ndarray]:
@@ -139,6 +193,16 @@ def _tables(samples: list[Sample], start: int) -> dict[str, np.ndarray]:
     for name in (*_PERSON_ARRAYS, "ignored_boxes"):
         tables[name] = np.concatenate([getattr(sample, name) for sample in samples])
     return tables
+
+
+def _read_tables(file: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(file) as data:
+            return dict(data)
+    except Exception as error:  # numpy and zipfile fail in many ways on damaged files
+        raise DataError(
+            f"{file} is not readable ({error}): remove it and render the data set again"
+        ) from error
 
 
 def _write_dense(file: Path, dense: DenseMaps) -> None:
@@ -157,7 +221,7 @@ def _read_dense(file: Path) -> DenseMaps:
             depth, parts, normals = (data[name] for name in ("depth", "parts", "normals"))
     except Exception as error:  # numpy and zipfile fail in many ways on damaged files
         raise DataError(
-            f"{file} is missing or not readable ({error}): render the data set again"
+            f"{file} is missing or not readable ({error}): remove it and render the data set again"
         ) from error
     depth = depth.astype(np.float32) * _DEPTH_UNIT
     depth[depth == 0] = np.inf
@@ -178,18 +242,18 @@ class RenderedPeople:
     def __init__(self, folder: Path, dense: bool = False):
         self._folder, self._dense = Path(folder), dense
         file = self._folder / "dataset.json"
-        shards = sorted(self._folder.glob("annotations/*.npz"))
+        shards = list(_longest_shards(self._folder).values())
         if not file.is_file() or not shards:
             raise DataError(
                 f"{folder} holds no rendered people; make them with romp-core render-dataset"
             )
         if dense and not (self._folder / "dense").is_dir():
             raise DataError(f"{folder} was rendered without dense maps; render it with dense")
-        self.body_id = json.loads(file.read_text())["body_id"]
+        self.body_id = _description(file)["body_id"]
         self._indices = np.concatenate(
             [np.arange(*map(int, shard.stem.split("-"))) for shard in shards]
         )
-        tables = [dict(np.load(shard)) for shard in shards]
+        tables = [_read_tables(shard) for shard in shards]
         self._tables = {key: np.concatenate([t[key] for t in tables]) for key in tables[0]}
 
     def __len__(self) -> int:
@@ -200,7 +264,9 @@ class RenderedPeople:
         path = self._folder / "images" / f"{index:08d}.jpg"
         image = cv2.imread(str(path))
         if image is None:
-            raise DataError(f"{path} is missing or not readable: render the data set again")
+            raise DataError(
+                f"{path} is missing or not readable: remove it and render the data set again"
+            )
         rows = _rows(tables["picture"], index)
         ignored = _rows(tables["ignored_picture"], index)
         dense = _read_dense(self._folder / "dense" / f"{index:08d}.npz") if self._dense else None

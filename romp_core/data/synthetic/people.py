@@ -15,6 +15,13 @@ from romp_core.data.synthetic.poses import PoseSampler
 _SHAPE_LIMIT = 2.5
 """Betas are standard deviations of the population that the body was made from."""
 
+_SIZES = {
+    -2.5: -3.54, -2.0: -3.15, -1.75: -2.77, -1.5: -1.88, -1.25: -1.1, -1.0: -0.61, -0.5: -0.14,
+    0.0: 0.19, 1.0: 0.79, 2.5: 1.64,
+}  # fmt: skip
+"""Beta 0, size, where a normal distribution has the same share of people below. It is skewed: of
+people aged 2 to 90, each age as often, few are children and those are small (docs/open-body.md)."""
+
 
 @dataclass
 class People:
@@ -56,7 +63,9 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray, incidence: csr_matri
 def random_betas(rng: np.random.Generator, count: int) -> np.ndarray:
     """(count, 10) float32 shapes: the population's own spread, some more alike, some less."""
     betas = rng.normal(size=(count, 10)) * rng.uniform(0.6, 1.4, (count, 1))
-    return np.clip(betas, -_SHAPE_LIMIT, _SHAPE_LIMIT).astype(np.float32)
+    betas = np.clip(betas, -_SHAPE_LIMIT, _SHAPE_LIMIT)
+    betas[:, 0] = np.interp(betas[:, 0], list(_SIZES), list(_SIZES.values()))
+    return betas.astype(np.float32)
 
 
 class Tailor:
