@@ -29,6 +29,8 @@ _LARGEST_ERROR = 1.0
 _RADII = np.arange(0, 10, 0.002)
 """Distances from the optical axis, at z = 1, at which `CameraModel._reach` looks."""
 
+_CORRECTIONS = 4
+
 
 @dataclass(frozen=True, eq=False)
 class CameraModel:
@@ -74,12 +76,12 @@ class CameraModel:
             pixels: (*, 2).
 
         Returns:
-            (*, 2) float64 x / z and y / z in the optical frame; NaN where the lens shows nothing
-            (beyond the picture's border, where the distortion has no inverse).
+            (*, 2) float64 x / z and y / z in the optical frame: the inverse of `project`, which
+            goes on outwards where the distortion has no inverse; NaN for NaN.
         """
         pixels, K = np.asarray(pixels, np.float64), self._matrix
         if self.is_pinhole:
-            return (pixels - K[:2, 2]) / K.diagonal()[:2]
+            return (pixels - K[:2, 2]) / self._focal
         flat = pixels.reshape(-1, 1, 2)
         if not len(flat):
             return pixels
@@ -87,11 +89,39 @@ class CameraModel:
             rays = cv2.fisheye.undistortPoints(flat, K, self._coefficients)
         else:
             straight = cv2.undistortImagePoints(flat, K, self._coefficients, None, _UNDISTORTION)
-            rays = (straight - K[:2, 2]) / K.diagonal()[:2]
+            rays = (straight - K[:2, 2]) / self._focal
         rays = rays.reshape(pixels.shape)
+        found = np.linalg.norm(self._missed(rays, pixels), axis=-1) < _LARGEST_ERROR
+        if not found.all():
+            rays[~found] = self._rays_by_distance(pixels[~found])
+        return rays
+
+    def has_inverse(self, size: tuple[int, int]) -> bool:
+        """Whether the distortion has an inverse all over a picture of this height and width. If
+        not, it was fitted to a part of such pictures, and says nothing of the rest.
+        """
+        if self.is_pinhole:
+            return True
+        corners = np.array([[x, y] for x in (0, size[1] - 1) for y in (0, size[0] - 1)])
+        distance = np.linalg.norm((corners - self._matrix[:2, 2]) / self._focal, axis=-1)
+        return np.isinf(self._reach) or bool((distance <= self._seen_distances[-1]).all())
+
+    def _rays_by_distance(self, pixels: np.ndarray) -> np.ndarray:
+        """`rays` of pixels (N, 2) by their distance from the axis: where iterations with the
+        polynomials find nothing."""
+        moved = (pixels - self._matrix[:2, 2]) / self._focal
+        distance = np.linalg.norm(moved, axis=-1, keepdims=True)
+        seen = self._seen_distances
+        ray = np.interp(distance, seen, _RADII[: len(seen)]) * np.maximum(distance / seen[-1], 1)
+        rays = moved / np.maximum(distance, np.finfo(float).tiny) * ray
+        for _ in range(_CORRECTIONS):  # what is not radial
+            rays = rays + self._missed(rays, pixels) / self._focal
+        return rays
+
+    def _missed(self, rays: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+        """By how many pixels, (*, 2), rays miss those that they are to meet."""
         points = np.concatenate([rays, np.ones_like(rays[..., :1])], -1)
-        error = np.linalg.norm(self.project(points) - pixels, axis=-1, keepdims=True)
-        return np.where(error < _LARGEST_ERROR, rays, np.nan)
+        return pixels - self.project(points)
 
     def project(self, points: np.ndarray) -> np.ndarray:
         """Pixels at which points of the optical frame appear.
@@ -107,7 +137,7 @@ class CameraModel:
         points, K = np.asarray(points, np.float64), self._matrix
         depth = np.maximum(points[..., 2:], NEAREST_DEPTH)
         if self.is_pinhole:
-            return points[..., :2] / depth * K.diagonal()[:2] + K[:2, 2]
+            return points[..., :2] / depth * self._focal + K[:2, 2]
         rays = points[..., :2] / depth
         if not rays.size:
             return rays
@@ -131,12 +161,19 @@ class CameraModel:
         Polynomials turn back somewhere beyond the picture, where nobody calibrated them, and would
         show in it the feet of somebody who stands close.
         """
+        within = len(self._seen_distances)
+        return np.inf if within == len(_RADII) else _RADII[within - 1]
+
+    @cached_property
+    def _seen_distances(self) -> np.ndarray:
+        """At which distances from the axis the first of `_RADII` are seen, as long as they grow."""
         radial = self._coefficients.copy()
         if self.distortion != EQUIDISTANT:
             radial[2:4] = radial[8:] = 0  # tangential and the like
         rays = np.stack([_RADII, np.zeros_like(_RADII)], -1)
-        outwards = np.diff(self._distorted(rays, np.eye(3), radial)[:, 0]) > 0
-        return np.inf if outwards.all() else _RADII[max(np.argmin(outwards), 1)]
+        seen = self._distorted(rays, np.eye(3), radial)[:, 0]
+        outwards = np.diff(seen) > 0
+        return seen if outwards.all() else seen[: max(np.argmin(outwards), 1) + 1]
 
     def as_pinhole_sees(self, points: np.ndarray) -> np.ndarray:
         """Points of the same depths that a pinhole camera with this K sees where the lens does.
@@ -149,7 +186,7 @@ class CameraModel:
         if self.is_pinhole:
             return points
         K = self._matrix
-        directions = (self.project(points) - K[:2, 2]) / K.diagonal()[:2]
+        directions = (self.project(points) - K[:2, 2]) / self._focal
         depth = points[..., 2:]
         moved = np.concatenate([directions * depth, depth], -1)
         return np.where(depth > NEAREST_DEPTH, moved, points).astype(np.float32)
@@ -158,6 +195,10 @@ class CameraModel:
     @cached_property
     def _matrix(self) -> np.ndarray:
         return self.intrinsics.astype(np.float64)
+
+    @cached_property
+    def _focal(self) -> np.ndarray:
+        return self._matrix.diagonal()[:2]
 
     @cached_property
     def _coefficients(self) -> np.ndarray:

@@ -149,7 +149,7 @@ def turn_to_pixels(
         curvature = weighted.transpose(0, 2, 1) @ slopes + prior
         pull = (weighted.transpose(0, 2, 1) @ missed.reshape(*equations[:2], 1))[..., 0]
         pull[:, :3] -= turn / _TURN_RAD**2
-        step = np.linalg.solve(curvature, pull[..., None])[..., 0]
+        step = _solved(curvature, pull)
         turn = (Rotation.from_rotvec(step[:, :3]) * rotation).as_rotvec()
         moved = moved + step[:, 3:]
     fits = np.linalg.norm(turn, axis=-1) < _LARGEST_TURN_RAD
@@ -157,6 +157,14 @@ def turn_to_pixels(
     turn, moved = np.where(fits[:, None], turn, 0), np.where(fits[:, None], moved, first)
     matrices = Rotation.from_rotvec(turn).as_matrix()
     return matrices.astype(np.float32), moved.astype(np.float32)
+
+
+def _solved(matrices: np.ndarray, right_sides: np.ndarray) -> np.ndarray:
+    """(K, 6) solutions; the smallest ones where somebody's matrix is singular."""
+    try:
+        return np.linalg.solve(matrices, right_sides[..., None])[..., 0]
+    except np.linalg.LinAlgError:
+        return (np.linalg.pinv(matrices, hermitian=True) @ right_sides[..., None])[..., 0]
 
 
 def _ray_slopes(

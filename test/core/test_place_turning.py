@@ -80,6 +80,20 @@ def test_what_cannot_be_fitted_stays_as_it_is(open_body, wrong):
     np.testing.assert_allclose(turns[1:], alone, atol=1e-5)
 
 
+def test_somebody_without_extent_does_not_cost_the_others_theirs(open_body):
+    """Wart: of one singular matrix nobody's turn was found, and the image had no answer."""
+    camera = CAMERAS["pinhole"]
+    people = standing_people(open_body, camera, BESIDE)
+    points, pixels = leaning(people, 0.1), people.keypoints_2d[:, :24].copy()
+    places = people.translation.copy()
+    points[0], pixels[0], places[0] = 0.0, pixels[0, :1], [1.0, 0.0, 1.0]
+    turns, moved = turn_to_pixels(points, pixels, places, camera, SIZE)
+    alone, _ = turn_to_pixels(points[1:], pixels[1:], places[1:], camera, SIZE)
+    assert np.isfinite(turns).all()
+    assert np.isfinite(moved).all()
+    np.testing.assert_allclose(turns[1:], alone, atol=1e-5)
+
+
 def test_nobody_is_turned():
     nobody = np.zeros((0, 24, 3)), np.zeros((0, 24, 2)), np.zeros((0, 3))
     turns, moved = turn_to_pixels(*nobody, CAMERAS["pinhole"], SIZE)
