@@ -1,6 +1,7 @@
 """Scenes of synthetic people: where things are drawn, their light and shadows, backgrounds."""
 
 import json
+import math
 
 import cv2
 import numpy as np
@@ -158,6 +159,24 @@ def test_panorama_without_light_is_refused(tmp_path):
     assert image.shape == (32, 64, 3) and light.shape == (9, 3)
     with pytest.raises(DataError, match="no panoramas"):
         Panoramas(tmp_path, held_out=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"field": {"sh9', "lighting.json is not readable JSON"),
+        ("[1]", "lighting.json holds a list; expected"),
+        ('{"field": 1}', "no 'sh9_rgb' of 9 x 3 finite numbers for field"),
+        ('{"field": {"sh": 1}}', "no 'sh9_rgb' of 9 x 3 finite numbers for field"),
+        ('{"field": {"sh9_rgb": [[1, 1, 1]]}}', "no 'sh9_rgb' of 9 x 3 finite numbers for field"),
+        (json.dumps({"field": {"sh9_rgb": [[math.nan] * 3] * 9}}), "finite numbers for field"),
+    ],
+)
+def test_broken_lighting_is_refused(tmp_path, text, message):
+    cv2.imwrite(str(tmp_path / "field.jpg"), np.zeros((32, 64, 3), np.uint8))
+    (tmp_path / "lighting.json").write_text(text)
+    with pytest.raises(DataError, match=message):
+        Panoramas(tmp_path)
 
 
 def test_varied_panoramas_are_mirrored_with_their_light_and_made_of_several(tmp_path):

@@ -79,6 +79,32 @@ def _paste_piece(image: np.ndarray, other: np.ndarray, rng: np.random.Generator)
     image[down : down + height, right : right + width] = cv2.resize(piece, (width, height))
 
 
+def _read_lighting(file: Path) -> dict:
+    try:
+        lighting = json.loads(file.read_text())
+    except ValueError as error:
+        raise DataError(f"{file} is not readable JSON: {error}; write it anew") from error
+    if not isinstance(lighting, dict):
+        raise DataError(
+            f"{file} holds a {type(lighting).__name__}; expected {{name: {{'sh9_rgb': 9 x 3}}}}"
+        )
+    return lighting
+
+
+def _light_of(item: dict, name: str, file: Path) -> np.ndarray:
+    """(9, 3) spherical harmonics of one panorama's entry."""
+    try:
+        light = np.array(item["sh9_rgb"], float)
+    except (KeyError, TypeError, ValueError):
+        light = np.empty(0)
+    if light.shape != (9, 3) or not np.isfinite(light).all():
+        raise DataError(
+            f"{file} has no 'sh9_rgb' of 9 x 3 finite numbers for {name}: expected "
+            "{name: {'sh9_rgb': 9 x 3}}"
+        )
+    return light
+
+
 @dataclass
 class Panoramas:
     """Equirectangular pictures and the light in them.
@@ -110,7 +136,7 @@ class Panoramas:
             raise DataError(
                 f"{folder} has no lighting.json: expected {{name: {{'sh9_rgb': 9 x 3}}}}"
             )
-        lighting = json.loads(lighting_file.read_text())
+        lighting = _read_lighting(lighting_file)
         files = sorted(p for p in folder.iterdir() if p.suffix.lower() in _PICTURE_SUFFIXES)
         files = [path for path in files if (path.stem in HELD_OUT_PANORAMAS) == self.held_out]
         missing = [path.name for path in files if path.stem not in lighting]
@@ -118,7 +144,9 @@ class Panoramas:
             what = f"no light for {', '.join(missing)}" if missing else "no panoramas"
             raise DataError(f"{folder} has {what} (held_out={self.held_out})")
         self._files = files
-        self._light = {name: np.array(item["sh9_rgb"]) for name, item in lighting.items()}
+        self._light = {
+            path.stem: _light_of(lighting[path.stem], path.stem, lighting_file) for path in files
+        }
         self._read = _ImageCache()
         self._shares = None
         if self.varied:

@@ -5,6 +5,7 @@ leans in a room whose y axis points up. The direction that it faces is chosen el
 """
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,21 +75,42 @@ def load_clips(path: str | Path, held_out: bool = False) -> list[np.ndarray]:
             f"no pose file at {path}: give an .npz with `pose` (N, 24, 3), a folder of .bvh "
             "files, or no path at all for procedural poses"
         )
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            arrays = {key: data[key] for key in ("pose", "held_out", "clip") if key in data}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} is not a readable .npz file: {error}") from error
-    pose = arrays.get("pose")
-    if pose is None or pose[0].size != 72:
-        found = "no array `pose`" if pose is None else f"`pose` of shape {pose.shape}"
-        raise DataError(f"{path} holds {found}; expected `pose` (N, 24, 3) or (N, 72)")
+    arrays = _read_arrays(path)
+    pose = arrays["pose"]
     chosen = arrays.get("held_out", np.zeros(len(pose), bool)).astype(bool) == held_out
     pose = pose.reshape(-1, 24, 3).astype(np.float32)[chosen]
     if not len(pose) or not np.isfinite(pose).all():
         raise DataError(f"{path} has no finite poses with held_out == {held_out}")
     clip = arrays.get("clip", np.zeros(len(chosen)))[chosen]
     return np.split(pose, np.flatnonzero(clip[1:] != clip[:-1]) + 1)
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """`pose`, and `held_out` and `clip` if they are there, of equal length."""
+    try:
+        data = np.load(path, allow_pickle=False)
+        if isinstance(data, np.ndarray):
+            raise ValueError("it holds one array without a name; use numpy.savez(path, pose=...)")
+        with data:
+            arrays = {key: data[key] for key in ("pose", "held_out", "clip") if key in data}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{path} is not a readable .npz file: {error}") from error
+    if "pose" not in arrays:
+        raise DataError(f"{path} holds no array `pose`; expected `pose` (N, 24, 3) or (N, 72)")
+    pose = arrays["pose"]
+    if pose.shape[1:] not in ((24, 3), (72,)) or pose.dtype.kind not in "fiu":
+        raise DataError(
+            f"{path} holds `pose` of shape {pose.shape} and type {pose.dtype}; expected numbers "
+            "(N, 24, 3) or (N, 72)"
+        )
+    for name, kinds in (("held_out", "biuf"), ("clip", "biufUS")):
+        array = arrays.get(name)
+        if array is not None and (array.shape != pose.shape[:1] or array.dtype.kind not in kinds):
+            raise DataError(
+                f"{path} holds `{name}` of shape {array.shape} and type {array.dtype}; expected "
+                f"{'bool' if name == 'held_out' else 'a name or number'} per pose, {pose.shape[:1]}"
+            )
+    return arrays
 
 
 def mirror(pose: np.ndarray) -> np.ndarray:
