@@ -43,7 +43,9 @@ def start_player_and_view(context):
 
     image, namespace = value("image"), value("namespace").strip("/")
     top = f"/{namespace}" if namespace else ""
-    compressed = ["--compressed"] if value("image_transport_in_use") == "compressed" else []
+    options = ["--compressed"] if value("image_transport_in_use") == "compressed" else []
+    if value("horizontal_fov_deg"):
+        options += ["--horizontal-fov-deg", value("horizontal_fov_deg")]
     player = Node(
         package="ros2_romp",
         executable="image_player",
@@ -51,7 +53,7 @@ def start_player_and_view(context):
         remappings=[("image", image)],
         arguments=[
             *(value("source"), "--loop", "--wait-for-subscriber", "--frame-id", FRAME),
-            *compressed,
+            *options,
         ],
         output="screen",
     )

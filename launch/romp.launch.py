@@ -3,6 +3,7 @@
 ros2 launch ros2_romp romp.launch.py image:=/camera/color/image_raw
 """
 
+import os
 import re
 from pathlib import Path, PurePosixPath
 
@@ -20,7 +21,7 @@ PARAMETERS = {
     "runtime": (str, "what runs the network; auto takes the fastest that is exact enough"),
     "input_size": (int, "side in pixels of the network's input; 0: that of the weights"),
     "precision": (str, "of the network; auto takes the fastest that is exact enough"),
-    "cameras": (list, "names of cameras, separated by commas, each the prefix of its topics"),
+    "cameras": (list, "front,rear or [front, rear]: names, each the prefix of a camera's topics"),
     "image_transport": (str, "raw or compressed"),
     "center_threshold": (float, "confidence that a person must exceed"),
     "max_people": (int, "at most so many people per image"),
@@ -78,6 +79,7 @@ def start_node(context):
     given = {
         name: convert(values[name], kind) for name, (kind, _) in PARAMETERS.items() if values[name]
     }
+    values["params_file"] = os.path.expanduser(values["params_file"])
     of_file = parameters_of_file(values["params_file"], full_name(context, values))
     cameras = given.get("cameras") or cameras_of(of_file)
     if cameras == NO_PREFIX and values["default_cameras"]:
@@ -144,10 +146,21 @@ def topics(cameras, values):
     ]
 
 
+def names(text):
+    """Words of a list, written as front,rear or, as in a parameter file, [front, rear]."""
+    if not text.lstrip().startswith("["):
+        return [part.strip() for part in text.split(",")]
+    try:
+        found = yaml.load(text, Loader=yaml.BaseLoader)  # all words stay words
+    except yaml.YAMLError as error:
+        raise ValueError(f"{text!r} is no list; expected front,rear or [front, rear]") from error
+    return found or NO_PREFIX
+
+
 def convert(text, kind):
     """The value that a parameter of this type has for a word of the command line."""
     if kind is list:
-        return [part.strip() for part in text.split(",")]
+        return names(text)
     if kind is bool:
         if text.lower() not in BOOLEANS:
             raise ValueError(f"{text!r} is neither true nor false")

@@ -66,7 +66,7 @@ class Calibration:
     Attributes:
         camera: its intrinsics and lens.
         is_known: false where the field of view is assumed.
-        problem: what of camera_info cannot be used, and what is used instead; empty: nothing.
+        problem: what is wrong with camera_info, and what is used instead; empty: nothing.
     """
 
     camera: CameraModel
@@ -114,9 +114,16 @@ def _calibrate(
     if rectified or not (np.any(info.d) or info.distortion_model == EQUIDISTANT):
         return Calibration(pinhole)
     try:
-        return Calibration(CameraModel(matrix, info.distortion_model, info.d))
+        camera = CameraModel(matrix, info.distortion_model, info.d)
     except ConfigError as error:
         return Calibration(pinhole, problem=f"camera_info: {error}: distortion is not used")
+    if camera.has_inverse((height, width)):
+        return Calibration(camera)
+    return Calibration(
+        camera,
+        problem="camera_info: the distortion has no inverse at the picture's border: calibrate "
+        "again with a model that fits the whole picture",
+    )
 
 
 def _problem(info: _Fields | None, height: int, width: int) -> str:

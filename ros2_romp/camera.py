@@ -2,9 +2,12 @@
 
 import copy
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.event_handler import QoSMessageLostInfo
 from rclpy.lifecycle import LifecycleNode
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -16,19 +19,21 @@ from visualization_msgs.msg import MarkerArray
 
 from romp_core import BodyModel, People
 from romp_core.errors import ImageError
-from romp_core.place.depth import DepthImage
 from ros2_romp.calibration import Calibration, calibrate
+from ros2_romp.complaints import Complaints
 from ros2_romp.depth import DepthBuffer
+from ros2_romp.diagnostics import camera_status, depth_trouble, loss_on_the_way
 from ros2_romp.image_decoding import read_image, to_bgr
 from ros2_romp.images import to_image
 from ros2_romp.markers import MarkerStyle, MarkerWriter, Stamp
 from ros2_romp.messages import body_message, serialized_people
+from ros2_romp.middleware import FAST_DDS_PROFILE
 from ros2_romp.msg import BodyModel as BodyModelMessage
 from ros2_romp.msg import SmplPersonArray
 from ros2_romp.parameters import Settings
 from ros2_romp.refinement import Moment, Refiner
 from ros2_romp.statistics import Statistics
-from ros2_romp.topics import topic_beside
+from ros2_romp.topics import subscribe, topic_beside
 
 NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 """Best effort hears reliable and best-effort publishers; nothing queues behind a slow network."""
@@ -39,7 +44,8 @@ DEPTHS = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 RESULTS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 
 UNPLACED_LIMIT = 10
-"""Images in a row without calibration after which the log says so: camera_info may come late."""
+"""Images in a row without good calibration, or with depth that does not serve, after which the log
+says so: camera_info and depth may come late."""
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 """The last message also reaches whoever subscribes later."""
@@ -116,8 +122,14 @@ class Camera:
         self._depth = DepthBuffer()
         self._refiner = Refiner(body, ids)
         self._info: CameraInfo | None = None
-        self._unplaced = 0
         self._frame_id = ""
+        self._calibration_complaints = self._complaints(
+            f"camera_info is expected on {self._info_topic}", UNPLACED_LIMIT
+        )
+        self._depth_complaints = self._complaints(
+            f"depth is expected on {self._depth_topic}", UNPLACED_LIMIT
+        )
+        self._loss_complaints = self._complaints(self._against_loss(), 1)
         self._marker_writer = MarkerWriter(name or "people", body.faces, body.mesh.count)
         self._subscriptions: list[Subscription] = []
         self._publishers: list[Publisher] = []
@@ -139,9 +151,10 @@ class Camera:
                 never unpacked, and a damaged one raises nothing in the executor.
         """
         self.statistics = Statistics()
-        self._unplaced = 0
         image_type = CompressedImage if self._compressed else Image
-        self._subscribe(image_type, "image", self.image_topic, on_image, raw=True)
+        self._subscribe(
+            image_type, "image", self.image_topic, on_image, raw=True, on_lost=self._on_lost
+        )
         self._subscribe(CameraInfo, "camera_info", self._info_topic, self._on_info)
         self._subscribe(Image, "depth", self._depth_topic, self._on_depth, raw=True, qos=DEPTHS)
 
@@ -201,33 +214,32 @@ class Camera:
         if frame.stamp.frame_id != self._frame_id:  # places before are those of another frame
             self._refiner.tracker.reset()
             self._frame_id = frame.stamp.frame_id
-        depth = self._depth_of(frame, people, settings)
         seconds = frame.stamp.seconds + frame.stamp.nanoseconds * 1e-9
-        moment = Moment(seconds, frame.pixels.shape[:2], frame.calibration, depth)
-        try:
-            placed = self._refiner.place(people, moment)
-            people = placed.people
-            self.statistics.translation_source(placed.source)
-        except ImageError as error:
-            self.statistics.translation_source("monocular")
-            self.statistics.depth_problem(str(error))
+        moment = Moment(seconds, frame.pixels.shape[:2], frame.calibration, depth=None)
+        people = self._placed(frame, people, moment, settings)
         people = self._refiner.track(people, moment, settings, with_vertices=with_vertices)
         tracker = self._refiner.tracker
         self.statistics.stamps(tracker.resets, tracker.repeated_stamps)
         return people
 
-    def _depth_of(self, frame: Frame, people: People, settings: Settings) -> DepthImage | None:
-        """Depth of the moment of an image; None, and noted, where there is none."""
+    def _placed(self, frame: Frame, people: People, moment: Moment, settings: Settings) -> People:
+        """The people in their place by depth, where there is some that serves."""
+        source = "monocular"
         # The first depth image may come while the network works without meshes.
-        if not self._depth or (len(people) and not people.vertices.shape[1]):
-            return None
-        try:
-            depth = self._depth.at(frame.stamp, settings.max_depth_delay)
-        except ImageError as error:
-            self.statistics.depth_problem(str(error))
-            return None
-        self.statistics.depth_problem("")
-        return depth
+        if self._depth and (not len(people) or people.vertices.shape[1]):
+            try:
+                depth = self._depth.at(frame.stamp, settings.max_depth_delay)
+                placed = self._refiner.place(people, replace(moment, depth=depth))
+                people, source = placed.people, placed.source
+                self._note_depth("")
+            except ImageError as error:
+                self._note_depth(str(error))
+        self.statistics.translation_source(source)
+        return people
+
+    def _note_depth(self, problem: str) -> None:
+        self.statistics.depth_problem(problem)
+        self._depth_complaints.note(depth_trouble(problem))
 
     def wanted(self, settings: Settings) -> Wanted:
         """What parameters and listeners ask for at this moment."""
@@ -288,6 +300,27 @@ class Camera:
         """Note that everything about an image is published; times as in `Report`, in seconds."""
         self.statistics.answered(self._age(frame.stamp), network, overhead, people)
 
+    def diagnose(self, name: str) -> DiagnosticStatus:
+        """Its status, under this name; the log is told when images begin to get lost."""
+        report = self.statistics.report()
+        self._loss_complaints.note(loss_on_the_way(report))
+        return camera_status(name, report, self.image_topic)
+
+    def _against_loss(self) -> str:
+        """What helps against images that are lost on the way."""
+        compressed = "" if self._compressed else ", or set image_transport: compressed"
+        return (
+            f"start the camera's driver with FASTRTPS_DEFAULT_PROFILES_FILE={FAST_DDS_PROFILE}, or "
+            f"this node with -p qos_overrides.{self.image_topic}.subscription.reliability:=reliable"
+            f"{compressed}"
+        )
+
+    def _complaints(self, remedy: str, patience: int) -> Complaints:
+        return Complaints(self._node.get_logger().warning, self.image_topic, remedy, patience)
+
+    def _on_lost(self, event: QoSMessageLostInfo) -> None:
+        self.statistics.lost(event.total_count_change)
+
     def _take_markers_back(self, stamp: Stamp) -> None:
         nobody = People.empty(vertices=self._body.mesh.count)
         while self.shows_markers:
@@ -300,7 +333,7 @@ class Camera:
         try:
             self._depth.put(message)
         except ImageError as error:
-            self.statistics.depth_problem(str(error))
+            self._note_depth(str(error))
 
     def _calibration(self, height: int, width: int, settings: Settings) -> Calibration:
         calibration = calibrate(
@@ -311,12 +344,7 @@ class Camera:
             horizontal_fov_deg=settings.horizontal_fov_deg,
         )
         self.statistics.calibration_problem(calibration.problem)
-        self._unplaced = self._unplaced + 1 if calibration.problem else 0
-        if self._unplaced == UNPLACED_LIMIT:
-            self._node.get_logger().warning(
-                f"{self.image_topic}: {calibration.problem} (camera_info is expected on "
-                f"{self._info_topic})"
-            )
+        self._calibration_complaints.note(calibration.problem)
         return calibration
 
     def _age(self, stamp: Stamp) -> float:
@@ -324,34 +352,26 @@ class Camera:
         then = stamp.seconds * 1_000_000_000 + stamp.nanoseconds
         return (self._node.get_clock().now().nanoseconds - then) * 1e-9
 
-    # Overrides are written into the profile that rclpy is given: each topic gets its own.
-
     def _subscribe(
         self,
         message_type: type,
         name: str,
         topic: str,
         callback: Callable,
-        raw: bool = False,
         qos: QoSProfile = NEWEST,
+        **options: Any,
     ) -> None:
-        overrides = QoSOverridingOptions.with_default_policies()
         name = self._prefix + name
         if self._node.resolve_topic_name(name) == topic:
             topic = name  # to be remapped once: of two cameras, one may have the other's topics
-        subscription = self._node.create_subscription(
-            message_type,
-            topic,
-            callback,
-            copy.copy(qos),
-            raw=raw,
-            qos_overriding_options=overrides,
+        self._subscriptions.append(
+            subscribe(self._node, message_type, topic, callback, qos, **options)
         )
-        self._subscriptions.append(subscription)
 
     def _create_publisher(self, message_type: type, name: str, qos: QoSProfile) -> Publisher:
         overrides = QoSOverridingOptions.with_default_policies()
         topic = f"~/{self._prefix}{name}"
+        # The profile is copied: an override is written into it.
         publisher = self._node.create_publisher(
             message_type, topic, copy.copy(qos), qos_overriding_options=overrides
         )

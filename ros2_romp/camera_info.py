@@ -1,6 +1,7 @@
 """sensor_msgs/CameraInfo from a field of view or from a calibration file."""
 
 import math
+import os
 from pathlib import Path
 
 import yaml
@@ -32,6 +33,14 @@ def pinhole(height: int, width: int, horizontal_fov_deg: float) -> CameraInfo:
     )
 
 
+def uncalibrated(height: int, width: int) -> CameraInfo:
+    """A camera of which nothing but its image size in pixels is known: K is zero.
+
+    So sensor_msgs/CameraInfo says it; whoever listens makes his own assumption.
+    """
+    return CameraInfo(height=height, width=width)
+
+
 def read_calibration(path: str | Path) -> CameraInfo:
     """Calibration file in the YAML form that camera_calibration writes, without a header.
 
@@ -39,7 +48,7 @@ def read_calibration(path: str | Path) -> CameraInfo:
         FileNotFoundError: the file does not exist.
         DataError: it is not such a file.
     """
-    path = Path(path)
+    path = Path(os.path.expanduser(path))
     if not path.is_file():
         raise FileNotFoundError(f"calibration file {path} does not exist")
     hint = "expected the YAML file that `ros2 run camera_calibration cameracalibrator` writes"

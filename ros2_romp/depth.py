@@ -12,6 +12,9 @@ from ros2_romp.markers import Stamp
 KEPT = 15
 """Depth images that wait, half a second of a fast camera: colour may come later than its depth."""
 
+FARTHEST = 100.0
+"""Metres: where half of a depth image is farther away, its numbers are no metres."""
+
 _METRES_PER_UNIT = {"16UC1": 1e-3, "mono16": 1e-3, "32FC1": 1.0}  # REP 118
 
 
@@ -58,7 +61,7 @@ class DepthBuffer:
 
         Raises:
             ImageError: none is near enough in time, or the nearest is of another frame, or no
-                depth.
+                depth, or has no distance that people may have.
         """
         with self._lock:
             images = list(self._images)
@@ -76,7 +79,9 @@ class DepthBuffer:
                 f"the depth image is of frame {nearest.frame_id!r}, the image of "
                 f"{stamp.frame_id!r}; expected depth that is registered to the image"
             )
-        return DepthImage(to_metres(nearest.fields))
+        metres = to_metres(nearest.fields)
+        _check_distances(metres)
+        return DepthImage(metres)
 
 
 def to_metres(fields: RawFields) -> np.ndarray:
@@ -99,6 +104,25 @@ def to_metres(fields: RawFields) -> np.ndarray:
     rows = image_rows(fields, np.dtype(kind).itemsize)
     values = rows.view((">" if fields.is_bigendian else "<") + kind)
     return values.astype(np.float32) * np.float32(unit)
+
+
+def _check_distances(metres: np.ndarray) -> None:
+    """Refuse (H, W) metres that cannot serve, whoever is in them."""
+    known = _known(metres[::8, ::8])  # all of it would take milliseconds
+    if not known.size and not _known(metres).size:
+        raise ImageError(
+            "the depth image knows no distance: each pixel is 0, NaN or the like; expected "
+            "millimetres in 16UC1, metres in 32FC1"
+        )
+    if known.size and (half := np.median(known)) > FARTHEST:
+        raise ImageError(
+            f"half of the depth image is farther away than {half:.0f} m; expected metres in "
+            "32FC1: millimetres go into 16UC1"
+        )
+
+
+def _known(metres: np.ndarray) -> np.ndarray:
+    return metres[(metres > 0) & (metres < np.inf)]
 
 
 def _nearest(images: list[ReceivedImage], stamp: Stamp) -> ReceivedImage:

@@ -12,6 +12,9 @@ SILENCE_LIMIT = 5.0
 SLOW_SHARE = 0.5
 """The node is slow when it answers fewer than this share of the images that come."""
 
+LOST_SHARE = 0.1
+"""More than this share of the images lost on the way is a warning."""
+
 Judgement = tuple[bytes, str]
 """A level of DiagnosticStatus, and its message."""
 
@@ -35,21 +38,41 @@ def camera_status(name: str, report: Report, topic: str) -> DiagnosticStatus:
 
 
 def judge_camera(report: Report, topic: str) -> Judgement:
-    """The worst of what can be said about a camera."""
+    """What is wrong with a camera: a failure by itself, else all of it at the worst level."""
     if report.failure:
         return DiagnosticStatus.ERROR, report.failure
+    level, troubles = DiagnosticStatus.WARN, []
     if report.silence is None:
-        return DiagnosticStatus.WARN, f"no image has come on {topic}"
-    if report.silence > SILENCE_LIMIT:
-        return DiagnosticStatus.ERROR, f"no image on {topic} for {report.silence:.0f} s"
-    if report.answered and report.calibration_problem:
-        return DiagnosticStatus.WARN, report.calibration_problem
-    if report.answered and report.depth_problem:
-        return DiagnosticStatus.WARN, f"depth is not used: {report.depth_problem}"
-    if report.output_rate < SLOW_SHARE * report.input_rate and report.last_loss:
-        rates = f"{report.output_rate:.1f} of {report.input_rate:.1f} images/s are processed"
-        return DiagnosticStatus.WARN, f"{report.last_loss}: {rates}"
+        troubles.append(f"no image has come on {topic}")
+    elif report.silence > SILENCE_LIMIT:
+        level = DiagnosticStatus.ERROR
+        troubles.append(f"no image on {topic} for {report.silence:.0f} s")
+    elif report.answered:
+        troubles += [report.calibration_problem, depth_trouble(report.depth_problem)]
+    troubles += [loss_on_the_way(report), _slowness(report)]
+    if any(troubles):
+        return level, "; ".join(filter(None, troubles))
     return DiagnosticStatus.OK, f"{report.people} people, {report.output_rate:.1f} images/s"
+
+
+def depth_trouble(problem: str) -> str:
+    """What a depth problem means for the results; empty: there is none."""
+    return problem and f"depth is not used: {problem}"
+
+
+def loss_on_the_way(report: Report) -> str:
+    """How many images do not arrive; empty: not worth a word."""
+    if report.loss_share <= LOST_SHARE:
+        return ""
+    return f"{100 * report.loss_share:.0f} % of the images are lost on the way"
+
+
+def _slowness(report: Report) -> str:
+    """How many of the images that come are processed, and why no more; empty: enough."""
+    if not report.last_loss or report.output_rate >= SLOW_SHARE * report.input_rate:
+        return ""
+    rates = f"{report.output_rate:.1f} of {report.input_rate:.1f} images/s are processed"
+    return f"{report.last_loss}: {rates}"
 
 
 def camera_values(report: Report) -> dict[str, str]:
@@ -59,12 +82,15 @@ def camera_values(report: Report) -> dict[str, str]:
         "output rate (1/s)": f"{report.output_rate:.2f}",
         "people": str(report.people),
         "images received": str(report.received),
+        "images lost on the way": str(report.lost),
         "images answered": str(report.answered),
         "images dropped": str(report.dropped),
         "images too old": str(report.stale),
         "images refused": str(report.refused),
         "images failed": str(report.failed),
         "last refusal": report.last_refusal,
+        "calibration problem": report.calibration_problem,
+        "depth problem": report.depth_problem,
         "translation source": report.translation_source,
         "clock resets": str(report.clock_resets),
         "repeated stamps": str(report.repeated_stamps),

@@ -9,11 +9,12 @@ import numpy as np
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.publisher import Publisher
-from sensor_msgs.msg import JointState
+from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Header
 
 from romp_core import BodyModel, People
 from ros2_romp.human_joints import HUMAN_JOINTS, body_id, human_joint_angles
+from ros2_romp.images import to_image
 
 BODIES = "/humans/bodies"
 KEPT_S = 5.0
@@ -33,6 +34,7 @@ SKELETON_JOINTS = (
 
 class _BodyTopics(NamedTuple):
     roi: Publisher
+    cropped: Publisher
     skeleton: Publisher
     joints: Publisher
 
@@ -45,7 +47,7 @@ class _InView(NamedTuple):
 
 
 class Humans:
-    """Publishes `tracked`, and `roi`, `skeleton2d` and `joint_states` of each body.
+    """Publishes `tracked`, and `roi`, `cropped`, `skeleton2d` and `joint_states` of each body.
 
     One for all cameras: REP 155 knows one list of bodies. Topics of a body are made and taken
     away by the executor, so that no thread changes what it waits for; the first images of
@@ -82,16 +84,16 @@ class Humans:
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = node.create_timer(_TIDY_PERIOD, self._tidy, clock=steady)
 
-    def publish(self, camera: str, people: People, header: Header, size: tuple[int, int]) -> None:
+    def publish(self, camera: str, people: People, header: Header, pixels: np.ndarray) -> None:
         """Publish everybody in an image who has an id.
 
         Args:
             camera: that took it; the others' bodies stay in the list.
             people: in it.
             header: of it.
-            size: its height and width, pixels.
+            pixels: (H, W, 3) uint8 BGR, the image itself, not kept.
         """
-        people = people[people.track_ids > 0]
+        people, size = people[people.track_ids > 0], pixels.shape[:2]
         numbers, now = people.track_ids.tolist(), time.monotonic()
         with self._lock:
             self._of_camera[camera] = _InView(numbers, now)
@@ -104,17 +106,26 @@ class Humans:
                 topics.roi.publish(self._roi_message(people, index, header, size))
                 topics.skeleton.publish(self._skeleton_message(people, index, header, size))
                 topics.joints.publish(joint_message(number, angles[index], header))
+                crop = cropped(pixels, people.boxes[index])
+                if crop.size and topics.cropped.get_subscription_count():
+                    message = to_image(crop)
+                    message.header = header
+                    topics.cropped.publish(message)
         self._node.executor.create_task(self._match_topics)
 
-    def destroy(self) -> None:
-        """Tell that nobody is tracked, and take all topics away."""
-        self._node.destroy_timer(self._timer)
+    def clear(self) -> None:
+        """Tell that nobody is tracked, and take the bodies' topics away."""
         with self._lock:
             self._of_camera, self._seen = {}, {}
             if self._listed:
                 self._list_bodies(self._now())
-        self._node.destroy_publisher(self._tracked)
         self._match_topics()
+
+    def destroy(self) -> None:
+        """Take all topics away."""
+        self.clear()
+        self._node.destroy_timer(self._timer)
+        self._node.destroy_publisher(self._tracked)
 
     def _tidy(self) -> None:
         """Forget who was last seen by cameras that have fallen silent."""
@@ -157,6 +168,7 @@ class Humans:
 
         return _BodyTopics(
             publisher(self._region, "roi"),
+            publisher(Image, "cropped"),
             publisher(self._skeleton, "skeleton2d"),
             publisher(JointState, "joint_states"),
         )
@@ -185,6 +197,23 @@ def joint_message(number: int, angles: np.ndarray, header: Header) -> JointState
     """Angles (20,) of one body, under the names that the URDF model of this body has."""
     names = [f"{joint}_{body_id(number)}" for joint in HUMAN_JOINTS]
     return JointState(header=header, name=names, position=array.array("d", angles.tolist()))
+
+
+def cropped(pixels: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """The part of an image that a box touches, not copied.
+
+    Args:
+        pixels: (H, W, 3).
+        box: (4,) xyxy, pixels; it may reach out of the image.
+
+    Returns:
+        (h, w, 3); empty where the box lies beside the image.
+    """
+    height, width = pixels.shape[:2]
+    limits = (width, height, width, height)
+    # A pixel reaches half of its size to each side of its centre.
+    left, top, right, bottom = np.clip(np.floor(box + 0.5) + (0, 0, 1, 1), 0, limits).astype(int)
+    return pixels[top:bottom, left:right]
 
 
 def _normalized(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:

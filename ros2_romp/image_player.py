@@ -22,7 +22,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from romp_core.errors import DataError, ImageError
 from ros2_romp import command_line
-from ros2_romp.camera_info import pinhole, read_calibration
+from ros2_romp.camera_info import pinhole, read_calibration, uncalibrated
 from ros2_romp.command_line import parse_own, positive, run_in_ros, stop_on_signals
 from ros2_romp.image_decoding import to_bgr
 from ros2_romp.images import to_image, to_jpeg
@@ -187,12 +187,13 @@ class ImagePlayer(Node):
     def _info_message(
         self, image: np.ndarray | RecordedImage, message: Image | CompressedImage
     ) -> CameraInfo:
-        """The given calibration, else the recorded one, else a pinhole camera."""
+        """The given calibration, else the recorded one, else what the field of view makes of it."""
         if isinstance(image, RecordedImage) and image.camera_info and not self.calibration:
             return _deserialize(image.camera_info, CameraInfo)
         height, width = self._size(image, message)
         if self.calibration is None:
-            return pinhole(height, width, self.options.horizontal_fov_deg)
+            degrees = self.options.horizontal_fov_deg
+            return pinhole(height, width, degrees) if degrees else uncalibrated(height, width)
         if (self.calibration.height, self.calibration.width) != (height, width):
             raise DataError(
                 f"{self.options.camera_info} calibrates images of {self.calibration.width}x"
@@ -266,8 +267,8 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     add(
         "--horizontal-fov-deg",
         type=field_of_view,
-        default=60.0,
-        help="field of view that camera_info tells of where no calibration is known (default: 60)",
+        help="field of view that camera_info tells of where no calibration is known (default: "
+        "none, camera_info is uncalibrated then)",
     )
     add("--wait-for-subscriber", action="store_true", help="begin when somebody listens")
     return parse_own(parser, arguments)

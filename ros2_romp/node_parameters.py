@@ -34,6 +34,7 @@ class NodeParameters:
         self._node = node
         self._may_reconfigure = may_reconfigure
         self.current = Settings(**{name: self._declare(name) for name in FIELDS})
+        node.add_pre_set_parameters_callback(_with_floats)
         node.add_on_set_parameters_callback(self._check)
         node.add_post_set_parameters_callback(self._adopt)
 
@@ -57,11 +58,10 @@ class NodeParameters:
 
     def _whole_number(self, name: str) -> float | None:
         """The number that a parameter is given at the start as 70 in place of 70.0, if it is."""
-        default = FIELDS[name].default
-        if not isinstance(default, float):
+        if not _is_float(name):
             return None
         of_any_type = ParameterDescriptor(dynamic_typing=True)
-        value = self._node.declare_parameter(name, default, of_any_type).value
+        value = self._node.declare_parameter(name, FIELDS[name].default, of_any_type).value
         self._node.undeclare_parameter(name)
         return float(value) if type(value) is int else None
 
@@ -91,18 +91,32 @@ class NodeParameters:
         self.current = Settings(**{**vars(self.current), **changed})
 
 
+def _with_floats(parameters: Sequence[Parameter]) -> list[Parameter]:
+    """The same parameters with 70.0 where 70 is given for it."""
+    return [
+        Parameter(parameter.name, value=float(parameter.value))
+        if type(parameter.value) is int and _is_float(parameter.name)
+        else parameter
+        for parameter in parameters
+    ]
+
+
+def _is_float(name: str) -> bool:
+    return name in FIELDS and isinstance(FIELDS[name].default, float)
+
+
 def _plain(value: Any) -> Any:
     return tuple(value) if isinstance(value, list | tuple) else value
 
 
 def _descriptor(name: str) -> ParameterDescriptor:
-    rule, default = rule_of(name), FIELDS[name].default
+    rule = rule_of(name)
     descriptor = ParameterDescriptor(
         description=rule.description,
         read_only=rule.read_only,
         additional_constraints=f"one of {', '.join(rule.choices)}" if rule.choices else "",
     )
-    if isinstance(default, float):
+    if _is_float(name):
         descriptor.floating_point_range = [
             FloatingPointRange(from_value=rule.low, to_value=rule.high)
         ]

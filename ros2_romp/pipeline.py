@@ -29,6 +29,11 @@ class SharedOutputs:
     frames: BodyFrames | None = None
     humans: Humans | None = None
 
+    def clear(self) -> None:
+        """Tell that nobody is seen any more."""
+        if self.humans is not None:
+            self.humans.clear()
+
     def destroy(self) -> None:
         """Take their topics away."""
         for output in (self.frames, self.humans):
@@ -141,6 +146,5 @@ class Pipeline:
         if self._outputs.frames is not None:
             self._outputs.frames.publish(people, frame.header)
         if self._outputs.humans is not None:
-            size = frame.pixels.shape[:2]
-            self._outputs.humans.publish(camera.name, people, frame.header, size)
+            self._outputs.humans.publish(camera.name, people, frame.header, frame.pixels)
         self._drawing.put(Scene(camera, frame, people, wants, settings))

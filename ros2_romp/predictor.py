@@ -1,5 +1,6 @@
 """From a batch of images to people: settings, memory limits and times. Needs no ROS."""
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,11 +54,11 @@ class Predictor:
 
     def __init__(self, settings: Settings):
         self.romp: Romp = load(
-            settings.model,
+            os.path.expanduser(settings.model),
             device=None if settings.device == "auto" else settings.device,
             runtime=settings.runtime,
             precision=settings.precision,
-            body=settings.body_model,
+            body=os.path.expanduser(settings.body_model),
             input_size=settings.input_size or None,
         )
         self.batch_limit: int | None = None

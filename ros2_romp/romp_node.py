@@ -4,7 +4,9 @@ import itertools
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import NoReturn
 
 import rclpy
@@ -17,7 +19,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 
 from ros2_romp.camera import Camera
 from ros2_romp.command_line import wrong_ros_arguments
-from ros2_romp.diagnostics import camera_status, status
+from ros2_romp.diagnostics import status
 from ros2_romp.humans import Humans
 from ros2_romp.middleware import make_room_for_images
 from ros2_romp.node_parameters import NodeParameters
@@ -49,6 +51,7 @@ class RompNode(LifecycleNode):
         self._pipeline: Pipeline | None = None
         self._worker: Worker[bytes] | None = None
         self._failure = ""
+        self._absence = "the node is not configured"
         self._change_state = self._service_change_state.callback
         self._service_change_state.callback = self._on_change_state
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
@@ -86,23 +89,28 @@ class RompNode(LifecycleNode):
             self._load(settings)
         except Exception as error:  # a wrong file, no such device, no memory: the node lives
             self._unload()
-            self._failure = f"the model cannot be loaded: {error}"
+            self._failure = str(error)
             self.get_logger().error(self._failure)
             return TransitionCallbackReturn.FAILURE
         self._failure = ""
         return TransitionCallbackReturn.SUCCESS
 
     def _load(self, settings: Settings) -> None:
-        self._predictor = Predictor(settings)
+        """Each part is kept as soon as it is there, so that `_unload` finds it."""
+        with _failing("the model cannot be loaded"):
+            self._predictor = Predictor(settings)
         body = self._predictor.romp.body
         for name in settings.cameras:
-            self._cameras[name] = Camera(
-                self, name, settings.image_transport, body, self._track_ids
-            )
-        self._outputs = SharedOutputs(
-            BodyFrames(self) if settings.publish_tf else None,
-            Humans(self, body) if settings.publish_ros4hri else None,
-        )
+            with _failing(f"the topics of camera {name!r} cannot be configured"):
+                self._cameras[name] = Camera(
+                    self, name, settings.image_transport, body, self._track_ids
+                )
+        if settings.publish_tf:
+            with _failing("TF cannot be configured"):
+                self._outputs = replace(self._outputs, frames=BodyFrames(self))
+        if settings.publish_ros4hri:
+            with _failing("ROS4HRI cannot be configured"):
+                self._outputs = replace(self._outputs, humans=Humans(self, body))
         self._pipeline = Pipeline(
             self._predictor,
             self._cameras,
@@ -152,6 +160,7 @@ class RompNode(LifecycleNode):
             self._worker.stop()
             self._worker = None
         self._pipeline.stop()
+        self._outputs.clear()
         for camera in self._cameras.values():
             camera.stop()
 
@@ -165,6 +174,7 @@ class RompNode(LifecycleNode):
         if self._worker is not None:
             self.on_deactivate(state)
         self._unload()
+        self._failure, self._absence = "", "the node was shut down"
         return TransitionCallbackReturn.SUCCESS
 
     def stop(self, timeout: float) -> bool:
@@ -188,11 +198,7 @@ class RompNode(LifecycleNode):
         array.header.stamp = self.get_clock().now().to_msg()
         if self._worker is not None:
             array.status += [
-                camera_status(
-                    f"{name}: camera {camera.name}".rstrip(),
-                    camera.statistics.report(),
-                    camera.image_topic,
-                )
+                camera.diagnose(f"{name}: camera {camera.name}".rstrip())
                 for camera in self._cameras.values()
             ]
         self._diagnostics.publish(array)
@@ -211,11 +217,20 @@ class RompNode(LifecycleNode):
         if self._failure:
             return DiagnosticStatus.ERROR, self._failure, {}
         if self._predictor is None:
-            return DiagnosticStatus.OK, "no model is loaded: the node is not configured", {}
+            return DiagnosticStatus.OK, f"no model is loaded: {self._absence}", {}
         values = self._predictor.describe()
         if self._pipeline.overlay_problem:
             return DiagnosticStatus.WARN, f"no overlay: {self._pipeline.overlay_problem}", values
         return DiagnosticStatus.OK, "running" if self._worker else "not active", values
+
+
+@contextmanager
+def _failing(what: str) -> Iterator[None]:
+    """Whatever fails inside says what it was about."""
+    try:
+        yield
+    except Exception as error:
+        raise RuntimeError(f"{what}: {error}") from error
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -179,7 +179,7 @@ def open_source(
         ImageError: it is no image, video or folder of images.
         DataError: the camera or the bag cannot be opened, or the bag has no such image topic.
     """
-    path = Path(source)
+    path = Path(os.path.expanduser(source))
     bag = find_bag(path)
     if bag is not None:
         # Who plays a video does not need the library that reads bags.

@@ -14,8 +14,11 @@ RATE_WINDOW = 5.0
 KEPT_LATENCIES = 200
 """Results over which percentiles are taken."""
 
+FEWEST_LOST = 3
+"""Images lost on the way, within the seconds of `RATE_WINDOW`, below which nothing is made of it:
+one or two get lost while a camera starts."""
 
-_COUNTS = ("received", "answered", "dropped", "stale", "refused", "failed")
+_COUNTS = ("received", "lost", "answered", "dropped", "stale", "refused", "failed")
 _STAMP_COUNTS = ("clock_resets", "repeated_stamps")
 _TEXTS = (
     "last_refusal",
@@ -50,6 +53,7 @@ class Report:
     Attributes:
         received: images that came. Each was answered, dropped, stale, refused or failed, or is
             on its way.
+        lost: images that never came, as far as the middleware tells: they are among no others.
         answered: images that a result was published for.
         dropped: images that a newer one replaced before their turn came.
         stale: images older than the limit.
@@ -60,19 +64,21 @@ class Report:
         last_loss: why the last image without a result got none, failures aside; empty: none was
             lost.
         input_rate, output_rate: images and results per second over the last few seconds.
+        loss_share: of the images of these seconds, 0..1, that were lost on the way; 0 where they
+            are fewer than `FEWEST_LOST`.
         latency: seconds from the image's stamp to the result.
         network: seconds in the network.
         overhead: seconds beside it, from taking an image up to having published all about it.
         people: in the last result.
         silence: seconds since the last image; None before the first.
         failure: what failed at the last image; empty: nothing did.
-        calibration_problem: why the results do not rest on the camera's calibration; empty: they
-            do.
+        calibration_problem: what is wrong with the camera's calibration; empty: nothing.
         depth_problem: why depth that comes does not serve; empty: it does, or none comes.
         translation_source: where the distances of the last result come from.
     """
 
     received: int
+    lost: int
     answered: int
     dropped: int
     stale: int
@@ -84,6 +90,7 @@ class Report:
     last_loss: str
     input_rate: float
     output_rate: float
+    loss_share: float
     latency: Latency
     network: Latency
     overhead: Latency
@@ -108,6 +115,7 @@ class Statistics:
         self._counts = dict.fromkeys(_COUNTS + _STAMP_COUNTS, 0)
         self._inputs: deque[float] = deque()
         self._outputs: deque[float] = deque()
+        self._losses: deque[float] = deque()
         self._latencies: deque[float] = deque(maxlen=KEPT_LATENCIES)
         self._network: deque[float] = deque(maxlen=KEPT_LATENCIES)
         self._overhead: deque[float] = deque(maxlen=KEPT_LATENCIES)
@@ -124,17 +132,24 @@ class Statistics:
             self._inputs.append(self._last_input)
             self._forget(self._inputs)
 
+    def lost(self, count: int) -> None:
+        """So many images were lost on the way."""
+        with self._lock:
+            self._counts["lost"] += count
+            self._losses.extend([self._clock()] * count)
+            self._forget(self._losses)
+
     def dropped(self) -> None:
         """An image was replaced by a newer one."""
-        self._lost("dropped", "slow")
+        self._unused("dropped", "slow")
 
     def stale(self) -> None:
         """An image was too old."""
-        self._lost("stale", "images are older than max_image_age")
+        self._unused("stale", "images are older than max_image_age")
 
     def refused(self, reason: str) -> None:
         """An image could not be used."""
-        self._lost("refused", f"images cannot be used: {reason}")
+        self._unused("refused", f"images cannot be used: {reason}")
         self._note("last_refusal", reason)
 
     def failed(self, reason: str) -> None:
@@ -156,7 +171,7 @@ class Statistics:
             self._texts["failure"] = ""
 
     def calibration_problem(self, reason: str) -> None:
-        """Why the camera's calibration is not used; empty: it is."""
+        """What is wrong with the camera's calibration; empty: nothing."""
         self._note("calibration_problem", reason)
 
     def stamps(self, clock_resets: int, repeated: int) -> None:
@@ -178,12 +193,15 @@ class Statistics:
             now = self._clock()
             self._forget(self._inputs)
             self._forget(self._outputs)
+            self._forget(self._losses)
+            sent = len(self._losses) + len(self._inputs)
             window = max(min(RATE_WINDOW, now - self._start), 1e-9)
             return Report(
                 **self._counts,
                 **self._texts,
                 input_rate=len(self._inputs) / window,
                 output_rate=len(self._outputs) / window,
+                loss_share=len(self._losses) / sent if len(self._losses) >= FEWEST_LOST else 0.0,
                 latency=Latency.of(self._latencies),
                 network=Latency.of(self._network),
                 overhead=Latency.of(self._overhead),
@@ -195,7 +213,7 @@ class Statistics:
         with self._lock:
             self._texts[name] = text
 
-    def _lost(self, count: str, reason: str) -> None:
+    def _unused(self, count: str, reason: str) -> None:
         with self._lock:
             self._counts[count] += 1
             self._texts["last_loss"] = reason

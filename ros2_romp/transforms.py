@@ -7,7 +7,10 @@ from scipy.spatial.transform import Rotation
 from std_msgs.msg import Header
 
 from romp_core import People
+from romp_core.body.joints import SMPL_JOINTS
 from ros2_romp.human_joints import REP103_FROM_SMPL, body_id
+
+_HIPS = [SMPL_JOINTS.index(name) for name in ("left_hip", "right_hip")]
 
 TF_QOS = QoSProfile(depth=100)  # as tf2_ros has it
 
@@ -20,8 +23,8 @@ def body_frame(track_id: int) -> str:
 class BodyFrames:
     """Broadcasts where tracked people's bodies are.
 
-    The frame has its origin at the pelvis, x forward, y left and z up (REP 155). Its parent is
-    the frame of the image.
+    The frame has its origin midway between the hips, x forward, y left and z up (REP 155). Its
+    parent is the frame of the image.
 
     Args:
         node: that broadcasts. The package tf2_msgs must be installed.
@@ -57,9 +60,9 @@ class BodyFrames:
 def body_transforms(people: People, header: Header) -> list[TransformStamped]:
     """Transforms from the bodies of people, who have ids, to the frame of their image."""
     rotations = Rotation.from_rotvec(people.pose[:, :3]) * Rotation.from_matrix(REP103_FROM_SMPL.T)
-    pelvis = people.joints[:, 0].astype(float)
+    between_hips = people.joints[:, _HIPS].mean(1, dtype=float)
     transforms = []
-    for index, (origin, rotation) in enumerate(zip(pelvis, rotations.as_quat(), strict=True)):
+    for index, (origin, rotation) in enumerate(zip(between_hips, rotations.as_quat(), strict=True)):
         transform = TransformStamped(header=header)
         transform.child_frame_id = body_frame(people.track_ids[index])
         transform.transform.translation = Vector3(**dict(zip("xyz", origin.tolist(), strict=True)))

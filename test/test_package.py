@@ -85,8 +85,9 @@ def test_workspaces_get_all_requirements_of_the_nodes():
 def test_both_build_systems_install_the_same_executables(package):
     cmake = (REPOSITORY / "CMakeLists.txt").read_text()
     launchers = dict(re.findall(r"^install_launcher\((\S+) (\S+)\)", cmake, re.MULTILINE))
+    assert launchers
     scripts = {entry.name: entry.value for entry in package.entry_points}
-    assert scripts == {name: f"{module}:main" for name, module in launchers.items()}
+    assert scripts == {name: f"ros2_romp.start:{function}" for name, function in launchers.items()}
 
 
 @pytest.mark.parametrize("name", ["image_player", "romp-core"])

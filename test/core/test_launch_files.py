@@ -34,6 +34,9 @@ def given_to(process):
     [
         (None, {}, {"image": "raw"}),
         (None, {"cameras": "front, rear"}, {"front/image": "front/raw", "rear/image": "rear/raw"}),
+        (None, {"cameras": "[a, b]"}, {"a/image": "a/raw", "b/image": "b/raw"}),
+        (None, {"cameras": "['', 'on']"}, {"image": "raw", "on/image": "on/raw"}),
+        (None, {"cameras": "[]"}, {"image": "raw"}),
         (CAMERAS, {}, {"left/image": "left/raw", "right/image": "right/raw"}),
         (CAMERAS, {"cameras": "front"}, {"front/image": "front/raw"}),
         ("", {}, {"image": "raw"}),
@@ -49,6 +52,19 @@ def test_images_of_every_camera_are_remapped(launch, text, arguments, cameras):
     node = launch("romp", text, image="raw", **arguments)["romp_node"]
     assert cameras_of(node) == cameras
     assert ("cameras" in given_to(node)) == ("cameras" in arguments)
+
+
+def test_list_that_is_none_is_named(launch):
+    with pytest.raises(ValueError, match=r"'\[front' is no list; expected front,rear or \[front"):
+        launch("romp", cameras="[front")
+
+
+def test_parameter_file_may_be_below_the_home_folder(launch, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine.yaml").write_text(CAMERAS)
+    node = launch("romp", params_file="~/mine.yaml")["romp_node"]
+    assert list(cameras_of(node)) == ["left/image", "right/image"]
+    assert node.parameters[0] == str(tmp_path / "mine.yaml")
 
 
 def test_absolute_topic_of_a_single_camera_stays_absolute(launch):
@@ -140,3 +156,11 @@ def test_demo_plays_what_the_node_hears(launch, text, arguments, compressed):
     processes = launch("demo", text, source="people.mp4", **arguments)
     assert ("--compressed" in processes["image_player"].arguments) == compressed
     assert "rviz2" in processes
+
+
+@pytest.mark.parametrize("degrees", ["", "90.0"])
+def test_demo_plays_with_the_field_of_view_that_the_node_has(launch, degrees):
+    processes = launch("demo", source="people.mp4", horizontal_fov_deg=degrees)
+    told = processes["image_player"].arguments[-2:] == ["--horizontal-fov-deg", degrees]
+    assert told == bool(degrees)
+    assert ("horizontal_fov_deg" in given_to(processes["romp_node"])) == told

@@ -18,10 +18,11 @@ from romp_core.geometry.lens import CameraModel
 from ros2_romp import parameters as parameters_module
 from ros2_romp import predictor as predictor_module
 from ros2_romp.cdr import CdrError, CdrReader, CdrWriter
+from ros2_romp.complaints import Complaints
 from ros2_romp.middleware import make_room_for_images
 from ros2_romp.parameters import FIELDS, Settings, refusal, rule_of
 from ros2_romp.predictor import PredictionError, Predictor
-from ros2_romp.statistics import RATE_WINDOW, Statistics
+from ros2_romp.statistics import FEWEST_LOST, RATE_WINDOW, Statistics
 from ros2_romp.worker import Worker
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -157,6 +158,31 @@ def test_rates_count_the_last_seconds_only():
     assert report.input_rate == 0
     assert report.silence == pytest.approx(RATE_WINDOW + 1)
     assert report.received == 100
+
+
+def test_share_of_lost_images_is_that_of_the_last_seconds():
+    clock = FakeClock()
+    statistics = Statistics(clock)
+    statistics.lost(FEWEST_LOST - 1)  # as a camera starts
+    assert statistics.report().loss_share == 0
+    statistics.lost(1)
+    for _ in range(3 * FEWEST_LOST):
+        statistics.received()
+    assert statistics.report().loss_share == pytest.approx(0.25)
+    clock.now += RATE_WINDOW + 1
+    report = statistics.report()
+    assert (report.lost, report.loss_share) == (FEWEST_LOST, 0)
+
+
+def test_the_log_is_told_once_of_each_trouble_that_lasts():
+    told = []
+    complaints = Complaints(told.append, "/depth", "help", patience=3)
+    for reason in ["0.1 s late", "another frame", ""] * 3:
+        complaints.note(reason)
+    assert told == []
+    for reason in ["0.1 s late", "another frame", "0.25 s late", "another frame", "0.3 s late"]:
+        complaints.note(reason)
+    assert told == ["/depth: 0.25 s late (help)", "/depth: another frame (help)"]
 
 
 def test_the_last_loss_is_told_whatever_was_lost_before():
@@ -329,8 +355,9 @@ def weights(tmp_path_factory, light_network):
     return path
 
 
-def test_model_is_loaded_as_the_settings_say(weights):
-    predictor = Predictor(Settings(model=str(weights), device="cpu"))
+def test_model_is_loaded_as_the_settings_say(weights, monkeypatch):
+    monkeypatch.setenv("HOME", str(weights.parent))
+    predictor = Predictor(Settings(model=f"~/{weights.name}", device="cpu"))
     prediction = predictor.predict(IMAGES, CAMERAS, Settings(), with_vertices=True)
     assert len(prediction.people) == 3
     assert body_family(predictor.romp.body) == "open_body"

@@ -70,6 +70,23 @@ def test_lens_is_that_of_camera_info_unless_images_are_rectified(model, coeffici
 
 
 @pytest.mark.parametrize(
+    ("model", "coefficients", "told"),
+    [
+        ("plumb_bob", [-0.3, 0, 0, 0, 0], True),
+        ("rational_polynomial", [-0.3, 0, 0, 0, 0, 0, 0, 0], True),
+        ("plumb_bob", [-0.03, 0, 0, 0, 0], False),
+        ("equidistant", [-0.03, 0, 0, 0], False),  # shows 180 degrees within the picture
+    ],
+)
+def test_lens_without_inverse_at_the_border_is_told_and_used(model, coefficients, told):
+    wide = [200.0, 0, 320, 0, 200, 240, 0, 0, 1]
+    found = calibrated(camera_info(k=wide, distortion_model=model, d=coefficients))
+    assert ("no inverse at the picture's border: calibrate again" in found.problem) == told
+    assert found.camera.coefficients == tuple(coefficients)
+    assert found.is_known
+
+
+@pytest.mark.parametrize(
     ("changed", "expected"),
     [
         ({"binning_x": 2, "binning_y": 2}, [[250, 0, 160], [0, 255, 120]]),
@@ -135,15 +152,18 @@ def test_rectified_images_need_a_projection_matrix():
 # Depth images
 
 
-def depth_message(seconds: float, frame_id: str = "camera", value: int = 1500) -> bytes:
-    """Serialised sensor_msgs/Image of 4x3 equal depths in millimetres."""
+def depth_message(
+    seconds: float, frame_id: str = "camera", value: float = 1500, encoding: str = "16UC1"
+) -> bytes:
+    """Serialised sensor_msgs/Image of 4x3 equal depths."""
+    values = np.full(12, value, "<u2" if encoding == "16UC1" else "<f4")
     writer = CdrWriter()
     writer.numbers("iI", int(seconds), round(seconds % 1 * 1e9))
     writer.string(frame_id)
     writer.numbers("II", 3, 4)
-    writer.string("16UC1")
-    writer.numbers("BI", 0, 8)
-    writer.sequence(np.full(12, value, "<u2").view(np.uint8))
+    writer.string(encoding)
+    writer.numbers("BI", 0, 4 * values.itemsize)
+    writer.sequence(values.view(np.uint8))
     return writer.finish()
 
 
@@ -177,6 +197,21 @@ def test_depth_nearest_in_time_is_taken():
 def test_depth_of_another_moment_or_frame_is_refused(image, reason):
     with pytest.raises(ImageError, match=reason):
         buffer_of(depth_message(10.0)).at(image, 0.05)
+
+
+@pytest.mark.parametrize(
+    ("value", "encoding", "reason"),
+    [
+        (0, "16UC1", "knows no distance"),
+        (np.nan, "32FC1", "knows no distance"),
+        (np.inf, "32FC1", "knows no distance"),
+        (-1, "32FC1", "knows no distance"),
+        (3000, "32FC1", "farther away than 3000 m; expected metres in 32FC1"),
+    ],
+)
+def test_depth_that_can_serve_nobody_is_refused(value, encoding, reason):
+    with pytest.raises(ImageError, match=reason):
+        buffer_of(depth_message(10.0, value=value, encoding=encoding)).at(stamp(10.0), 0.05)
 
 
 def test_of_equal_stamps_the_newest_depth_is_taken():

@@ -294,6 +294,12 @@ def test_topic_makes_sense_for_bags_only(tmp_path):
         open_source(str(tmp_path / "a.png"), topic="/image")
 
 
+def test_source_may_be_below_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((6, 8, 3), np.uint8))
+    assert open_source("~/a.png").length == 1
+
+
 def test_absent_source_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="absent does not exist"):
         open_source(str(tmp_path / "absent"))

@@ -6,11 +6,12 @@ import sys
 import rclpy
 from hri_msgs.msg import IdsList, NormalizedRegionOfInterest2D, Skeleton2D
 from rclpy.node import Node
-from sensor_msgs.msg import JointState
+from sensor_msgs.msg import Image, JointState
 from tf2_msgs.msg import TFMessage
 
 OF_BODY = {
     "roi": NormalizedRegionOfInterest2D,
+    "cropped": Image,
     "skeleton2d": Skeleton2D,
     "joint_states": JointState,
 }

@@ -60,9 +60,11 @@ def test_pinhole_is_the_camera_that_the_core_assumes(fov):
     assert (info.height, info.width) == (480, 640)
 
 
-def test_calibration_file_is_read_completely(tmp_path):
+@pytest.mark.parametrize("folder", ["{home}", "~"])
+def test_calibration_file_is_read_completely(tmp_path, monkeypatch, folder):
+    monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "front.yaml").write_text(CALIBRATION)
-    info = read_calibration(tmp_path / "front.yaml")
+    info = read_calibration(folder.format(home=tmp_path) + "/front.yaml")
     assert (info.height, info.width) == (6, 8)
     assert info.distortion_model == "rational_polynomial"
     assert list(info.d) == [1, 2, 3, 4, 5, 6, 7, 8]

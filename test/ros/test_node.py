@@ -7,6 +7,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from image_messages import fields, in_all_encodings
 from node_driver import picture
 from processes import PLAIN, finish
+from rcl_interfaces.msg import ParameterType
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from visualization_msgs.msg import Marker, MarkerArray
@@ -357,11 +358,16 @@ def test_wrong_values_are_refused_with_a_reason(start_node, drive):
     assert driver.ask().people
 
 
-def test_whole_numbers_will_do_at_the_start(start_node, drive):
+def test_whole_numbers_will_do(start_node, drive):
     process = start_node(horizontal_fov_deg=70, marker_alpha=7)
     driver = drive()
     assert driver.get_parameter("horizontal_fov_deg") == 70.0
     assert driver.get_parameter("marker_alpha") == 1.0
+    for name, value in (("horizontal_fov_deg", 90), ("smoothing", 1)):  # as `ros2 param set` does
+        assert driver.set_parameter(name, value).successful
+        assert driver.get_parameter(name) == value
+        assert driver.describe_parameter(name).type == ParameterType.PARAMETER_DOUBLE
+    assert "out of range" in driver.set_parameter("horizontal_fov_deg", 180).reason
     process.terminate()
     assert finish(process).count("starts with the default") == 1
 

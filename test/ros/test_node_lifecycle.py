@@ -29,6 +29,7 @@ def test_lifecycle_by_hand(start_node, drive, weights):
     assert driver.change_state("activate")
     assert drive("front").ask().people
     assert driver.change_state("shutdown") or driver.state == "finalized"
+    driver.wait_for_status("model", lambda s, _: "the node was shut down" in s.message)
 
 
 def test_impossible_transition_does_not_end_the_node(start_node, drive):
@@ -67,6 +68,25 @@ def test_model_that_cannot_be_loaded_is_an_error_and_can_be_mended(
     assert driver.ask().people
     values = driver.wait_for_status("model", lambda s, _: s.level == DiagnosticStatus.OK)
     assert "128x128 pixels" in values["network"]
+
+
+def test_output_that_cannot_be_configured_is_named_and_leaves_no_topic(
+    start_node, drive, with_packages, tmp_path
+):
+    (tmp_path / "hri_msgs").mkdir()
+    for name in ("__init__.py", "msg.py"):  # of another version
+        (tmp_path / "hri_msgs" / name).touch()
+    environment = {**with_packages, "PYTHONPATH": f"{tmp_path}:{with_packages['PYTHONPATH']}"}
+    start_node(environment=environment, publish_tf=True, publish_ros4hri=True)
+    driver = drive()
+    reason = "ROS4HRI cannot be configured: cannot import name 'IdsList'"
+    driver.wait_for_status("model", lambda s, _: s.message.startswith(reason))
+    driver.spin_until(lambda: driver.node.count_publishers("/tf") == 0)
+    for name in ("publish_ros4hri", "publish_tf"):
+        assert driver.set_parameter(name, False).successful
+    assert driver.change_state("configure")
+    driver.wait_for_status("model", lambda s, _: s.level == DiagnosticStatus.OK)
+    assert driver.node.count_publishers("/tf") == 0
 
 
 def test_cameras_that_cannot_be_listened_to_are_an_error(start_node, drive):

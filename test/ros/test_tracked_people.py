@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 from node_driver import picture
 from scipy.spatial.transform import Rotation
 from std_msgs.msg import Header
@@ -16,11 +17,13 @@ from romp_core import BodyModel, People
 from ros2_romp.calibration import calibrate
 from ros2_romp.camera import Camera, Frame
 from ros2_romp.human_joints import HUMAN_JOINTS, REP103_FROM_SMPL, human_joint_angles
+from ros2_romp.humans import cropped
 from ros2_romp.markers import Stamp
 from ros2_romp.parameters import Settings
 from ros2_romp.transforms import BodyFrames
 
 BODY_LISTENER = Path(__file__).parent / "body_listener.py"
+ALTERED_NODE = Path(__file__).parent / "altered_node.py"
 
 
 def ids(message) -> list[int]:
@@ -148,7 +151,7 @@ def test_tf_and_ros4hri_go_to_another_process(
     topics = {"/tf"} | {
         f"/humans/bodies/{body}/{name}"
         for body in bodies
-        for name in ("roi", "skeleton2d", "joint_states")
+        for name in ("roi", "cropped", "skeleton2d", "joint_states")
     }
     # Stamps only grow: an image sent twice among newer ones would reset the ids that are awaited.
     driver.spin_until(lambda: publish_more(driver) and heard.last(topics))
@@ -169,7 +172,8 @@ def test_tf_and_ros4hri_go_to_another_process(
         frame = frames[f"body_p{person.track_id}"]
         assert frame["header"]["frame_id"] == "camera_optical"
         origin = [frame["transform"]["translation"][axis] for axis in "xyz"]
-        np.testing.assert_allclose(origin, person.joints[:3], atol=1e-5)
+        hips = np.reshape(person.joints, (-1, 3))[1:3]
+        np.testing.assert_allclose(origin, hips.mean(0), atol=1e-5)
         rotation = Rotation.from_quat([frame["transform"]["rotation"][axis] for axis in "xyzw"])
         smpl = Rotation.from_rotvec(person.pose[:3]).as_matrix()
         np.testing.assert_allclose(rotation.as_matrix(), smpl @ REP103_FROM_SMPL.T, atol=1e-5)
@@ -181,6 +185,10 @@ def test_tf_and_ros4hri_go_to_another_process(
         expected = (np.array(person.box) + 0.5) / [128, 96, 128, 96]
         corners = [roi[name] for name in ("xmin", "ymin", "xmax", "ymax")]
         np.testing.assert_allclose(corners, np.clip(expected, 0, 1), atol=1e-5)
+        crop = found[f"{topic}/cropped"]
+        pixels = np.reshape(crop["data"], (crop["height"], crop["width"], 3))
+        box = np.array(person_of(crop, number).box)
+        np.testing.assert_array_equal(pixels, cropped(picture(), box))
         points = found[f"{topic}/skeleton2d"]
         skeleton = points["skeleton"]
         assert len(skeleton) == 18
@@ -196,6 +204,37 @@ def test_tf_and_ros4hri_go_to_another_process(
         np.testing.assert_allclose(states["position"], angles, atol=1e-4)
     # The camera falls silent: nobody is tracked any more.
     driver.spin_until(lambda: heard.last({"/humans/bodies/tracked"}) and not listed(heard))
+
+
+def test_nobody_is_tracked_once_the_node_is_deactivated(
+    start_node, start_process, drive, with_packages, tmp_path
+):
+    program = (ALTERED_NODE, "recalling")
+    start_node(program=program, environment=with_packages, publish_ros4hri=True, max_people=2)
+    heard = Heard(tmp_path / "heard.jsonl")
+    start_process(BODY_LISTENER, tmp_path / "heard.jsonl", environment=with_packages)
+    driver = drive()
+    ask_until_tracked(driver)
+    roi = {"/humans/bodies/p1/roi"}
+    driver.spin_until(lambda: publish_more(driver) and heard.last(roi) and listed(heard))
+    assert driver.change_state("deactivate")
+    driver.spin_until(lambda: heard.last(roi) and not listed(heard))
+    driver.spin_until(lambda: not driver.node.count_publishers(*roi))
+
+
+@pytest.mark.parametrize(
+    ("box", "expected"),
+    [
+        ([1.6, 0.4, 2.4, 2.6], (slice(0, 4), slice(2, 3))),
+        ([-9.0, -9.0, 99.0, 99.0], (slice(0, 6), slice(0, 8))),
+        ([9.0, 1.0, 12.0, 3.0], (slice(1, 4), slice(8, 8))),
+    ],
+)
+def test_crop_is_what_the_box_touches_and_no_copy(box, expected):
+    pixels = np.arange(6 * 8 * 3, dtype=np.uint8).reshape(6, 8, 3)
+    found = cropped(pixels, np.array(box, np.float32))
+    np.testing.assert_array_equal(found, pixels[expected])
+    assert np.shares_memory(found, pixels) or not found.size
 
 
 def test_images_without_a_frame_have_no_tf(monkeypatch, node):
