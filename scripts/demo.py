@@ -18,6 +18,7 @@ from romp_core.errors import RompError
 
 ROOT = Path(__file__).resolve().parents[1]
 CLIP = ROOT / "romp_core" / "assets" / "demo_clip.mp4"
+CLIP_FOV_DEG = 60  # of the camera that it was rendered for
 OUT = ROOT / "out" / "demo"
 RATE = 5.0
 """Images per second, for machines without a GPU; the node skips those it has no time for."""
@@ -37,8 +38,10 @@ def run(options: argparse.Namespace) -> int:
     settings = [word for item in parameters.items() for word in ("-p", "{}:={}".format(*item))]
     recorder = start("people_recorder", options.out, "--overwrite", "--quiet", QUIET_SECONDS)
     node = start("romp_node", "--ros-args", *settings)
-    timing = ["--wait-for-subscriber", "--rate", options.rate]
-    player = start("image_player", options.source, *timing)
+    playing = ["--wait-for-subscriber", "--rate", options.rate]
+    if options.source == CLIP:
+        playing += ["--horizontal-fov-deg", CLIP_FOV_DEG]
+    player = start("image_player", options.source, *playing)
     try:
         if player.wait():
             recorder.send_signal(signal.SIGINT)
