@@ -129,7 +129,7 @@ def measure(
     }
     settings = [word for item in parameters.items() for word in ("-p", "{}:={}".format(*item))]
     listener = Listener(markers)
-    with process("-m", "ros2_romp.romp_node", "--ros-args", *settings) as node:
+    with process("-m", "ros2_romp.start", "romp_node", "--ros-args", *settings) as node:
         with process(__file__, "--camera", rate) as camera:
             while len(listener.latencies) < 3 * rate / CALM_RATE:
                 listener.listen(0.2)

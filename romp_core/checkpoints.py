@@ -8,6 +8,7 @@ are read with `weights_only=True`, which runs no code of theirs.
 
 import json
 import pickle
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -27,6 +28,8 @@ OPEN_WEIGHTS = Path(__file__).parent / "assets" / "open.safetensors"
 
 SMPL_FAMILY = "smpl"
 _SMPL_VERTICES = 6890
+# As in SMPL_MALE.pkl and basicmodel_m_lbs_10_207_0_v1.1.0.pkl.
+_GENDERS = {"male": {"male", "m"}, "female": {"female", "f"}}
 _METADATA_KEY = "romp_core"
 _FORMAT = 1
 # What checkpoints of the published training code hold beside the network.
@@ -83,9 +86,14 @@ class Checkpoint:
 def body_family(body: BodyModel) -> str:
     """The name under which betas of one shape space are known.
 
-    `"smpl"` for SMPL's own mesh, whatever its file is called; else the body's name.
+    For SMPL's own mesh, whatever its file is called, `"smpl"`, or `"smpl_male"` and `"smpl_female"`
+    where the name tells that; else the body's name.
     """
-    return SMPL_FAMILY if body.mesh.count == _SMPL_VERTICES else body.name
+    if body.mesh.count != _SMPL_VERTICES:
+        return body.name
+    words = set(re.split(r"[^a-z]+", body.name.lower()))
+    gender = next((name for name, said in _GENDERS.items() if words & said), None)
+    return f"{SMPL_FAMILY}_{gender}" if gender else SMPL_FAMILY
 
 
 def shares_betas(body_id: str | None, other_id: str) -> bool:
@@ -143,12 +151,10 @@ def write_checkpoint(
         path: the file, by custom `.safetensors`.
         network: its weights and configuration are written.
         root_align, body: see `Checkpoint`.
-        dtype: precision in which weights are stored; reading gives float32 again.
+        dtype: precision in which weights are stored, but for those whose numbers are too large for
+            it; reading gives float32 again.
     """
-    state = {
-        key: value.detach().cpu().to(dtype if value.is_floating_point() else value.dtype)
-        for key, value in network.state_dict().items()
-    }
+    state = {key: _stored(value, dtype) for key, value in network.state_dict().items()}
     description = {
         "format": _FORMAT,
         "network": asdict(network.config),
@@ -165,6 +171,15 @@ def write_checkpoint(
     )
     partial.chmod(0o644)  # safetensors makes files that only their owner can read
     partial.replace(path)
+
+
+def _stored(value: Tensor, dtype: torch.dtype) -> Tensor:
+    """A weight in a precision, or as it is where that would make numbers infinite."""
+    value = value.detach().cpu()
+    if not value.is_floating_point():
+        return value
+    rounded = value.to(dtype)
+    return rounded if torch.isfinite(rounded).all() else value
 
 
 def _is_safetensors(path: Path) -> bool:

@@ -17,6 +17,11 @@ IMAGE_SUFFIXES = frozenset(
     {".bmp", ".jpeg", ".jpg", ".jp2", ".png", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
 )
 DEFAULT_FPS = 30.0
+HIGHEST_FPS = 65535.0
+"""Of what `VideoWriter` writes: MPEG-4 counts its time in 65,535 parts of a second at most."""
+
+_WHOLE = 0.98
+"""Share of the frames that it claims, at which a video counts as whole: some files estimate."""
 
 
 def natural_key(path: Path) -> list[tuple[int, int | str]]:
@@ -129,17 +134,28 @@ class Video:
 
     Every iteration starts at the first frame.
 
+    Args:
+        path: of the file.
+        on_unreadable: called with an error after the last frame where clearly fewer could be read
+            than the file claims; without it that is passed over.
+
     Attributes:
         fps: frames per second; 30 where the file does not say.
-        frame_count: number of frames that the file claims; 0 where it does not say.
+        frame_count: number of frames that the file claims, in some forms an estimate; 0 where it
+            does not say.
 
     Raises:
         FileNotFoundError: the file does not exist.
         ImageError: the file is not a video that OpenCV can open, or none of its frames can be read.
     """
 
-    def __init__(self, path: str | Path):
+    def __init__(
+        self,
+        path: str | Path,
+        on_unreadable: Callable[[ImageError], None] | None = None,
+    ):
         self.path = Path(path)
+        self.on_unreadable = on_unreadable
         capture = self._open()
         fps = capture.get(cv2.CAP_PROP_FPS)
         self.fps = fps if math.isfinite(fps) and fps > 0 else DEFAULT_FPS
@@ -167,18 +183,30 @@ class Video:
 
     def __iter__(self) -> Iterator[tuple[str, np.ndarray]]:
         capture = self._open()
-        number = 0
+        number, seconds = 0, 0.0
         try:
             while True:
                 read, frame = capture.read()
                 if not read:
                     break
+                seconds = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
                 yield f"{number:06d}", frame
                 number += 1
         finally:
             capture.release()
         if number == 0:
             raise ImageError(f"{self.path} holds no frame that can be decoded")
+        # Where frames last unequally long, their number is estimated by the shortest.
+        reached = max(number, seconds * self.fps + 1)
+        cut_off = reached < _WHOLE * self.frame_count and number < self.frame_count - 1
+        if cut_off and self.on_unreadable is not None:
+            self.on_unreadable(
+                ImageError(
+                    f"{self.path} holds {number} readable frames of the {self.frame_count} that it "
+                    "claims; expected all: get or write it again if it is damaged or cut off (one "
+                    "trimmed without being encoded anew, or whose sound lasts longer, has no more)"
+                )
+            )
 
 
 def open_media(
@@ -188,7 +216,7 @@ def open_media(
 
     Args:
         source: path; a folder means the images directly in it, in natural order.
-        on_unreadable: as in `ImageFiles`; it serves folders only, a damaged single image raises.
+        on_unreadable: as in `ImageFiles` and `Video`; a damaged single image raises.
 
     Raises:
         FileNotFoundError: nothing is at that path.
@@ -204,7 +232,7 @@ def open_media(
         raise ImageError(
             f"{source} is neither a file nor a folder; expected an image, a folder or a video"
         )
-    return ImageFiles([source]) if is_image_file(source) else Video(source)
+    return ImageFiles([source]) if is_image_file(source) else Video(source, on_unreadable)
 
 
 class VideoWriter:
@@ -215,7 +243,7 @@ class VideoWriter:
 
     Args:
         path: file to write.
-        fps: frames per second.
+        fps: frames per second, above 0 and up to `HIGHEST_FPS`.
     """
 
     def __init__(self, path: str | Path, fps: float = DEFAULT_FPS):
@@ -228,7 +256,8 @@ class VideoWriter:
         """Append an ``(H, W, 3)`` uint8 BGR frame.
 
         Raises:
-            ImageError: the frame differs in shape from the first one, or OpenCV cannot encode.
+            ImageError: the frame differs in shape from the first one, the frame rate is none, or
+                OpenCV cannot encode.
         """
         if self._writer is None:
             self._open(frame)
@@ -239,14 +268,20 @@ class VideoWriter:
         self._writer.write(frame)
 
     def _open(self, frame: np.ndarray) -> None:
+        if not 0 < self.fps <= HIGHEST_FPS:
+            raise ImageError(
+                f"{self.path}: fps is {self.fps}; expected frames per second above 0, up to "
+                f"{HIGHEST_FPS:g}"
+            )
         height, width = frame.shape[:2]
         codec = cv2.VideoWriter.fourcc(*"mp4v")
         path = str(self.path.absolute())  # see `Video._open`
-        writer = cv2.VideoWriter(path, codec, self.fps, (width, height))
+        writer = cv2.VideoWriter(path, codec, _storable_fps(self.fps), (width, height))
         if not writer.isOpened():
             raise ImageError(
-                f"{self.path}: OpenCV cannot write a {width}x{height} MPEG-4 video; expected "
-                "sides of at least 2 pixels and a folder that can be written to"
+                f"{self.path}: OpenCV cannot write a {width}x{height} MPEG-4 video of "
+                f"{self.fps:g} frames per second; expected sides of at least 2 pixels and a folder "
+                "that can be written to"
             )
         self._writer, self._shape = writer, frame.shape
 
@@ -261,3 +296,12 @@ class VideoWriter:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _storable_fps(fps: float) -> float:
+    """The frame rate with only as many decimals as MPEG-4 can hold, three at most."""
+    return next(
+        rounded
+        for decimals in (3, 2, 1, 0)
+        if (rounded := round(fps, decimals)) * 10**decimals <= HIGHEST_FPS
+    )

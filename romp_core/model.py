@@ -134,6 +134,8 @@ class Romp:
     ) -> list[People]:
         """Everybody in several images, in one forward pass where they have one shape.
 
+        On a CPU, where that would gain nothing, two go through the network at a time.
+
         Args:
             images: (H, W, 3) uint8, BGR; sizes may differ.
             intrinsics: one (3, 3) K, `CameraModel` or None per image.
@@ -354,7 +356,7 @@ def _check_options(threshold: float, max_people: int, horizontal_fov_deg: float)
 def _usable_device(device: str | torch.device) -> torch.device:
     try:
         device = torch.device(device)
-        torch.empty(0, device=device)
+        torch.empty(0, device=device).cpu()  # what is on "meta" does not come back
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(

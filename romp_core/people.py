@@ -99,6 +99,8 @@ class People:
         Raises:
             IndexError: a number outside of the K people, or a mask of another length.
         """
+        if isinstance(index, np.ndarray) and index.ndim == 0:
+            index = index[()]  # a plain number
         if isinstance(index, int | np.integer):
             if not -len(self) <= index < len(self):
                 raise IndexError(f"person {index} of {len(self)}")

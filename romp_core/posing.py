@@ -42,7 +42,7 @@ def posed(
     camera = intrinsics if isinstance(intrinsics, CameraModel) else CameraModel(intrinsics)
     with torch.inference_mode():
         pose, betas = (
-            torch.from_numpy(np.asarray(values, np.float32)).to(body.device)
+            torch.from_numpy(np.require(values, np.float32, ["C", "W"])).to(body.device)
             for values in (people.pose, people.betas)
         )
         mesh, joints = body(pose, betas, with_vertices=with_vertices)

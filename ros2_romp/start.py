@@ -1,9 +1,11 @@
-"""Where the commands begin: Ctrl-C ends them without a word while they are still imported.
+"""Where the commands begin: what must be said before the rest of them is imported.
 
-Python would print a traceback of the import. Needs no ROS.
+Ctrl-C ends them without a word; Python would print a traceback of the import. Needs no ROS.
 """
 
+import os
 import signal
+import sys
 from importlib import import_module
 from types import ModuleType
 
@@ -19,7 +21,12 @@ def people_recorder() -> int:
 
 
 def romp_node() -> int:
-    """`ros2_romp.romp_node.main`, which handles signals itself."""
+    """`ros2_romp.romp_node.main`, which handles signals itself.
+
+    Its threads wait without spinning, unless OMP_WAIT_POLICY says otherwise: beside other
+    processes, threads that spin until their turn comes keep the cores from who has work to do.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when torch is imported
     return _imported("ros2_romp.romp_node").main()
 
 
@@ -35,3 +42,8 @@ def _imported(module: str) -> ModuleType:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where it is ignored
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     return import_module(module)
+
+
+if __name__ == "__main__":  # python -m ros2_romp.start COMMAND ...
+    sys.argv[:2] = sys.argv[1:2]
+    sys.exit(globals()[sys.argv[0]]())

@@ -27,9 +27,10 @@ QUIET_SECONDS = 10
 """Without news for so long, the recorder takes the clip for finished."""
 
 
-def start(module: str, *arguments: object) -> subprocess.Popen:
-    """A module of the package as a process of its own."""
-    return subprocess.Popen([sys.executable, "-m", f"ros2_romp.{module}", *map(str, arguments)])
+def start(command: str, *arguments: object) -> subprocess.Popen:
+    """A command of the package as a process of its own."""
+    words = ["-m", "ros2_romp.start", command, *map(str, arguments)]
+    return subprocess.Popen([sys.executable, *words])
 
 
 def run(options: argparse.Namespace) -> int:

@@ -33,7 +33,8 @@ def compare_runtimes(
     """Compare every installed runtime and precision with PyTorch in float32, as a Markdown table.
 
     "people" are those of PyTorch, "found" those of the runtime, "same" those of both, over whom
-    the shifts of 2D keypoints and of aligned 3D joints (PMPJPE) are averaged.
+    the shifts of 2D keypoints and of aligned 3D joints (PMPJPE) are averaged. Of one that does not
+    start the row says why.
 
     Args:
         source: Image, folder of images or video; without it, synthetic people are rendered.
@@ -72,11 +73,17 @@ def compare_runtimes(
     for choice in choices("auto", "auto", romp.device):
         if choice == REFERENCE:
             continue
-        romp.runtime = start_runtime(choice, romp.network, romp.device)
-        shift = measure_shift(reference, people(romp.runtime_name))
+        runtime = ", ".join(choice)
+        try:
+            romp.runtime = start_runtime(choice, romp.network, romp.device)
+            shift = measure_shift(reference, people(runtime))
+        except Exception as error:  # whatever a driver or runtime comes up with
+            reason = str(error) or type(error).__name__
+            print(_row((runtime, *[""] * 5, f"no: {reason.splitlines()[0]}")))
+            continue
         counts = shift.people, shift.found, shift.matched
         distances = f"{shift.keypoints_px:.3f}", f"{shift.pose_mm:.3f}"
-        print(_row((romp.runtime_name, *counts, *distances, "no" if shift.objection else "yes")))
+        print(_row((runtime, *counts, *distances, "no" if shift.objection else "yes")))
 
 
 def _synthetic(count: int) -> list[np.ndarray]:

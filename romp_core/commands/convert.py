@@ -47,7 +47,8 @@ def weights(
         output: The .safetensors to write.
         root_align: Whether the weights were trained with the body's root subtracted before
             projection; by default what is known of the published files.
-        half: Store half precision, half the size.
+        half: Store half precision, half the size; weights with larger numbers than that holds
+            (65504) stay as they are.
         overwrite: Replace the output file if it exists.
 
     Raises:

@@ -1,5 +1,6 @@
 """`romp-core predict`: the people in images and videos, as pictures and as numbers."""
 
+import re
 import sys
 import time
 from collections import Counter
@@ -20,13 +21,15 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from romp_core.errors import ConfigError, ImageError
+from romp_core.errors import ConfigError, ImageError, RendererError
 from romp_core.geometry.cameras import intrinsics_from_fov
 from romp_core.media import ImageFiles, Video, VideoWriter, open_media, write_image
 from romp_core.model import load
 from romp_core.render.overlay import Renderer, check_alpha
 
 Frames = ImageFiles | Video
+
+_FRAME_FILE = r"\d{6,}\.npz"
 
 
 def predict(
@@ -51,7 +54,8 @@ def predict(
 
     An image NAME.png gives NAME.overlay.jpg and NAME.npz; a video NAME.mp4 gives NAME.overlay.mp4
     and NAME/000000.npz, one per frame. `romp_core.People.load` reads the .npz files. Damaged
-    images of a folder are left out and named at the end.
+    images of a folder, and those too large to be drawn, are named at the end. Of a video that
+    breaks off, what could be read is written.
 
     Args:
         source: Image, folder of images, or video.
@@ -75,10 +79,11 @@ def predict(
 
     Raises:
         FileNotFoundError: The source, the weights or the body does not exist.
-        ImageError: Nothing in the source can be read.
+        ImageError: Nothing in the source can be read, or not all of a video.
         ConfigError: Nothing would be written, overlays would land among the source's images, or
             alpha is not 0 to 1.
-        RendererError: Pictures are wanted, but there is no off-screen OpenGL.
+        RendererError: Pictures are wanted, but there is no off-screen OpenGL, or nothing in the
+            source could be drawn, or not all of a video; the numbers are then written.
     """
     _check_output(source, out, overlay or npz)
     if overlay:
@@ -98,22 +103,28 @@ def predict(
         horizontal_fov_deg=horizontal_fov_deg,
     )
     counts: list[int] = []
+    undrawn: list[RendererError] = []
     start = time.perf_counter()
-    with closing(_Output(out, frames)) as output:
+    with closing(_Output(out, frames, npz)) as output:
         for name, image in _with_progress(frames, source.name, unreadable):
             K = _camera_matrix(image, intrinsics, horizontal_fov_deg)
             people = romp.predict(image, K)
             counts.append(len(people))
-            if renderer is not None:
-                output.write_overlay(
-                    name,
-                    renderer.draw_people(
-                        image, people, romp.body.faces, K, order=order, alpha=alpha
-                    ),
-                )
             if npz:
                 people.save(output.people_path(name))
-    _report(counts, time.perf_counter() - start, out, unreadable)
+            if renderer is None:
+                continue
+            try:
+                picture = renderer.draw_people(
+                    image, people, romp.body.faces, K, order=order, alpha=alpha
+                )
+                output.write_overlay(name, picture)
+            except (RendererError, ImageError) as error:
+                whose = source.name if isinstance(frames, Video) else name
+                undrawn.append(RendererError(f"{whose}: {error}"))
+                if isinstance(frames, Video):  # frames after a gap would come too early
+                    renderer = None
+    _report(frames, counts, time.perf_counter() - start, out, unreadable, undrawn)
 
 
 def _check_output(source: Path, out: Path, anything: bool) -> None:
@@ -141,9 +152,10 @@ class _Output:
     Args:
         folder: where to; made if need be.
         frames: what is read: it decides the names, and whether overlays become a video.
+        npz: whether people are written: those of an earlier video of that name then go.
     """
 
-    def __init__(self, folder: Path, frames: Frames):
+    def __init__(self, folder: Path, frames: Frames, npz: bool):
         self._stems: dict[str, str] = {}
         self._video: VideoWriter | None = None
         if isinstance(frames, Video):
@@ -153,6 +165,10 @@ class _Output:
             self._folder = folder
             self._stems = _output_stems(frames.paths)
         self._folder.mkdir(parents=True, exist_ok=True)
+        if npz and isinstance(frames, Video):
+            for path in self._folder.iterdir():
+                if re.fullmatch(_FRAME_FILE, path.name):
+                    path.unlink()
 
     def people_path(self, name: str) -> Path:
         return self._folder / f"{self._stems.get(name, name)}.npz"
@@ -170,7 +186,7 @@ class _Output:
 
 def _output_stems(paths: Iterable[Path]) -> dict[str, str]:
     """File names without their endings, except where two files would then share one name."""
-    uses = Counter(path.stem for path in paths)
+    uses = Counter(name for path in paths for name in (path.stem, path.name))
     return {path.name: path.stem if uses[path.stem] == 1 else path.name for path in paths}
 
 
@@ -193,12 +209,34 @@ def _with_progress(
             progress.update(task, completed=done + len(unreadable))
 
 
-def _report(counts: list[int], seconds: float, out: Path, unreadable: list[ImageError]) -> None:
-    for error in unreadable:
-        print(f"left out: {error}", file=sys.stderr)
+def _report(
+    frames: Frames,
+    counts: list[int],
+    seconds: float,
+    out: Path,
+    unreadable: list[ImageError],
+    undrawn: list[RendererError],
+) -> None:
+    """Say what was done, and what was not.
+
+    Raises:
+        ImageError, RendererError: nothing could be read or drawn, or not all of a video.
+    """
+    if isinstance(frames, Video):
+        failures, missing = [*unreadable, *undrawn][:1], ""
+    else:
+        failures = undrawn[:1] if len(undrawn) == len(counts) else []
+        missing = f", {len(undrawn)} not drawn" if undrawn else ""
+    for done, errors in (("left out", unreadable), ("not drawn", undrawn)):
+        for error in errors:
+            if error not in failures:
+                print(f"{done}: {error}", file=sys.stderr)
     if not counts:
         raise ImageError(f"none of the {len(unreadable)} images could be read")
+    left_out = len(frames) - len(counts) if unreadable else 0
     print(
         f"{len(counts)} frames, {sum(counts)} people in {seconds:.1f} s "
-        f"({len(counts) / seconds:.1f} frames/s), {len(unreadable)} left out; written to {out}"
+        f"({len(counts) / seconds:.1f} frames/s), {left_out} left out{missing}; written to {out}"
     )
+    if failures:
+        raise failures[0]

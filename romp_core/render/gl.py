@@ -158,7 +158,8 @@ class Device:
         limit = self.ctx.info["GL_MAX_RENDERBUFFER_SIZE"]
         if not (0 < height <= limit and 0 < width <= limit):
             raise RendererError(
-                f"cannot render {width}x{height} pixels; expected 1 to {limit} on each side"
+                f"cannot render {width}x{height} pixels; expected 1 to {limit} on each side: take "
+                "a smaller picture"
             )
         key = (height, width, components, dtype, samples)
         if key not in self._targets:

@@ -2,6 +2,8 @@
 
 Each function compares two explanations of a detection, "this track" and "somebody new", by one
 kind of evidence; the sum over kinds decides. Above zero the track explains the detection better.
+Positions tell which of all T tracks and D detections are worth it; the other kinds are asked for
+these P pairs alone, whose track and detection are given row by row.
 """
 
 import math
@@ -38,8 +40,8 @@ def position_evidence(
     measured: np.ndarray,
     noise: np.ndarray,
     config: TrackingConfig,
-) -> np.ndarray:
-    """Evidence of 3D positions.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which tracks can have got to which detections, and the evidence of 3D positions for it.
 
     Args:
         expected: (T, 3) metres, where the tracks should be.
@@ -49,20 +51,26 @@ def position_evidence(
         config: gives the volume in which somebody new turns up, anywhere alike.
 
     Returns:
-        (T, D); -inf where a track cannot have got there.
+        (P,) tracks, (P,) detections and (P,) the evidence.
     """
     residual = measured[None] - expected[:, None]
-    covariance = uncertainty[:, None] + noise[None]
+    variance = uncertainty.diagonal(0, 1, 2)[:, None] + noise.diagonal(0, 1, 2)
+    # Nothing is farther away along one axis than along all of them: most pairs end here.
+    x, y, z = (residual * residual < GATE * variance).transpose(2, 0, 1)
+    tracks, detections = np.nonzero(x & y & z)
+    residual = residual[tracks, detections]
+    covariance = uncertainty.take(tracks, 0) + noise.take(detections, 0)
     distance = (residual * np.linalg.solve(covariance, residual[..., None])[..., 0]).sum(-1)
     somebody_new = math.log(config.scene_volume) - 1.5 * math.log(2 * math.pi)
     evidence = somebody_new - 0.5 * (distance + np.log(np.linalg.det(covariance)))
-    return np.where(distance < GATE, evidence, -np.inf)
+    reached = distance < GATE
+    return tracks[reached], detections[reached], evidence[reached]
 
 
 def box_evidence(expected: np.ndarray, unseen_s: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Evidence of projected boxes: (T, 4) expected, (T,) seconds unseen, (D, 4) -> (T, D)."""
-    trust = np.exp(-unseen_s / BOX_MEMORY_S)[:, None]
-    return BOX_WEIGHT * trust * (overlaps(expected, boxes) - NEUTRAL_OVERLAP)
+    """Evidence of projected boxes: (P, 4) expected, (P,) seconds unseen, (P, 4) -> (P,)."""
+    trust = np.exp(-unseen_s / BOX_MEMORY_S)
+    return BOX_WEIGHT * trust * (_overlap(expected, boxes) - NEUTRAL_OVERLAP)
 
 
 def pose_evidence(
@@ -71,17 +79,17 @@ def pose_evidence(
     """Evidence of poses.
 
     Args:
-        squared: (T, D) mean squared angles between poses, as `pose_differences` gives them.
-        unseen_s: (T,) seconds since the tracks' poses were seen.
+        squared: (P,) mean squared angles between poses, as `pose_differences` gives them.
+        unseen_s: (P,) seconds since the tracks' poses were seen.
         noise: such a mean squared angle between images of one person, rad^2.
         config: gives how poses change and differ.
 
     Returns:
-        (T, D).
+        (P,).
     """
     other = config.pose_spread**2
     noise = min(noise, other)
-    forgotten = -np.expm1(-unseen_s / config.pose_memory_s)[:, None]
+    forgotten = -np.expm1(-unseen_s / config.pose_memory_s)
     same = noise + (other - noise) * forgotten
     evidence = 0.5 * POSE_DIMENSIONS * (squared / other - squared / same + np.log(other / same))
     return evidence.clip(-LARGEST_EVIDENCE, LARGEST_EVIDENCE)
@@ -97,22 +105,22 @@ def shape_evidence(
     """Evidence of shape coefficients; hardly any where people vary no more than measurements.
 
     Args:
-        known: (T, 10) mean of the tracks' coefficients.
-        hits: (T,) over how many images.
-        measured: (D, 10).
+        known: (P, 10) mean of the tracks' coefficients.
+        hits: (P,) over how many images.
+        measured: (P, 10).
         noise: variance of a measured coefficient from image to image.
         population: mean (10,) and variance of the coefficients over people.
 
     Returns:
-        (T, D).
+        (P,).
     """
     noise = SHAPE_DRIFT * noise
-    same = (noise * (1 + 1 / hits))[:, None, None]
-    squared = (measured[None] - known[:, None]) ** 2
+    same = (noise * (1 + 1 / hits))[:, None]
+    squared = (measured - known) ** 2
     likely = -0.5 * (squared / same + np.log(same))
     mean, variance = population
     other = noise + variance
-    anybody = -0.5 * ((measured[None] - mean) ** 2 / other + math.log(other))
+    anybody = -0.5 * ((measured - mean) ** 2 / other + math.log(other))
     return (likely - anybody).sum(-1).clip(-LARGEST_EVIDENCE, LARGEST_EVIDENCE)
 
 
@@ -120,14 +128,14 @@ def pose_differences(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Mean over the joints of squared angles between poses, rad^2.
 
     Args:
-        first, second: (T, J, 4) and (D, J, 4) unit quaternions.
+        first, second: (P, J, 4) unit quaternions.
 
     Returns:
-        (T, D).
+        (P,).
     """
-    by_joint = first.transpose(1, 0, 2) @ second.transpose(1, 2, 0)  # (J, T, D)
+    by_joint = np.einsum("pjq,pjq->pj", first, second)
     half = np.arccos(np.minimum(np.abs(by_joint), 1.0))
-    return (half * half).sum(0) * (4 / len(half))
+    return (half * half).sum(1) * (4 / half.shape[1])
 
 
 def assign(evidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -147,8 +155,13 @@ def assign(evidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def overlaps(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Intersection over union of boxes x0, y0, x1, y1: (T, 4), (D, 4) -> (T, D)."""
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
+    return _overlap(first[:, None], second[None])
+
+
+def _overlap(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Intersection over union of boxes (*, 4), (*, 4) -> (*)."""
+    low = np.maximum(first[..., :2], second[..., :2])
+    high = np.minimum(first[..., 2:], second[..., 2:])
     common = np.maximum(high - low, 0.0).prod(-1)
-    tracks, detections = ((boxes[:, 2:] - boxes[:, :2]).prod(-1) for boxes in (first, second))
-    return common / np.maximum(tracks[:, None] + detections - common, 1e-9)
+    one, other = ((boxes[..., 2:] - boxes[..., :2]).prod(-1) for boxes in (first, second))
+    return common / np.maximum(one + other - common, 1e-9)

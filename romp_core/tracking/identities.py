@@ -103,8 +103,8 @@ class Identities:
         self._end(seconds)
         self._motion.predict(seconds)
         noise = _position_noise(seen.position, self._config)
-        turned = pose_differences(self._tracks.rotations, seen.rotations[:, :SEEN_JOINTS])
-        rows, found = assign(self._evidence(seen, noise, turned))
+        evidence, turned = self._evidence(seen, noise)
+        rows, found = assign(evidence)
         row_of = np.full(len(seen.position), -1)
         row_of[found] = rows
         if len(rows):
@@ -121,17 +121,33 @@ class Identities:
         self._measure_population()
         return self._tracks.ids[row_of]
 
-    def _evidence(self, seen: Measured, noise: np.ndarray, turned: np.ndarray) -> np.ndarray:
-        """(T, D) of all kinds; positions have noise (D, 3, 3), poses are (T, D) apart."""
+    def _evidence(self, seen: Measured, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(T, D) of all kinds, -inf out of reach, and (T, D) how far poses within it are apart.
+
+        Positions have noise (D, 3, 3).
+        """
         tracks, motion, config = self._tracks, self._motion, self._config
-        return (
-            position_evidence(motion.position, motion.uncertainty, seen.position, noise, config)
-            + box_evidence(self._expected_boxes(), tracks.unseen_s, seen.boxes)
-            + pose_evidence(turned, tracks.unseen_s, self._pose_noise, config)
-            + shape_evidence(
-                tracks.betas, tracks.hits, seen.betas, self._shape_noise, self._population
-            )
+        rows, people, evidence = position_evidence(
+            motion.position, motion.uncertainty, seen.position, noise, config
         )
+        unseen_s = tracks.unseen_s.take(rows)
+        turned = pose_differences(
+            tracks.rotations.take(rows, 0), seen.rotations[:, :SEEN_JOINTS].take(people, 0)
+        )
+        evidence += box_evidence(
+            self._expected_boxes().take(rows, 0), unseen_s, seen.boxes.take(people, 0)
+        )
+        evidence += pose_evidence(turned, unseen_s, self._pose_noise, config)
+        evidence += shape_evidence(
+            tracks.betas.take(rows, 0),
+            tracks.hits.take(rows),
+            seen.betas.take(people, 0),
+            self._shape_noise,
+            self._population,
+        )
+        both = np.full((2, len(tracks.ids), len(seen.position)), -np.inf)
+        both[:, rows, people] = evidence, turned
+        return both[0], both[1]
 
     def _expected_boxes(self) -> np.ndarray:
         # The velocity fades, as in the motion filter.

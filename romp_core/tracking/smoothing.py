@@ -22,6 +22,10 @@ LONGEST_SHARE_S = 0.2
 nobody was seen."""
 
 
+LEAST_STRENGTH = 1e-6
+"""Below it, too, everything is followed at once; the square of far smaller ones would be zero."""
+
+
 @dataclass
 class _Past(Rows):
     """What is remembered of M people.
@@ -157,7 +161,7 @@ def _share(
         (M, N), 0 to 1.
     """
     relative = speed / channel_speed
-    rate = (1 / strength**2 + relative * relative) / time_constant_s
+    rate = (1 / max(strength, LEAST_STRENGTH) ** 2 + relative * relative) / time_constant_s
     return -np.expm1(-seconds * rate)
 
 

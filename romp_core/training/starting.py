@@ -84,8 +84,9 @@ def _check_meaning(checkpoint: Checkpoint, config: TrainingConfig) -> None:
 
 
 def _body_option(family: str) -> str:
-    if family == SMPL_FAMILY:
-        return "a file of SMPL, such as SMPL_NEUTRAL.npz"
+    if family.startswith(SMPL_FAMILY):  # of both genders or of one
+        gender = family.removeprefix(SMPL_FAMILY).strip("_") or "neutral"
+        return f"a file of SMPL, such as SMPL_{gender.upper()}.npz"
     is_open = family == body_family(BodyModel.load("open"))
     return "open" if is_open else f"the file of {family!r}"
 

@@ -1,11 +1,12 @@
 """Weights files: round trips, the published forms, and everything that must be refused."""
 
 import os
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from romp_core.checkpoints import read_checkpoint, write_checkpoint
+from romp_core.checkpoints import body_family, read_checkpoint, write_checkpoint
 from romp_core.cli import main
 from romp_core.errors import CheckpointError
 from romp_core.network import NetworkConfig, build_network
@@ -46,6 +47,35 @@ def test_half_precision_files_are_half_the_size_and_load_as_float32(own, light_n
     for key, value in light_network.state_dict().items():
         assert state[key].dtype == value.dtype
         torch.testing.assert_close(state[key], value, atol=1e-4, rtol=1e-3)
+
+
+def test_weights_too_large_for_half_precision_stay_as_they_are(tmp_path, capsys):
+    network = build_network(NetworkConfig("resnet18", input_size=64))
+    variance = network.state_dict()["backbone.bn1.running_var"]
+    variance[0] = 7e4
+    source, half = tmp_path / "source.safetensors", tmp_path / "half.safetensors"
+    write_checkpoint(source, network, root_align=True, body="open")
+    assert main(["convert", "weights", str(source), str(half), "--half"]) == 0
+    assert half.stat().st_size < 0.51 * source.stat().st_size
+    state = read_checkpoint(half).build().state_dict()
+    assert torch.equal(state["backbone.bn1.running_var"], variance)
+
+
+@pytest.mark.parametrize(
+    ("name", "family"),
+    [
+        ("SMPL_NEUTRAL", "smpl"),
+        ("basicmodel_neutral_lbs_10_207_0_v1.1.0", "smpl"),
+        ("mine", "smpl"),
+        ("SMPL_MALE", "smpl_male"),
+        ("basicmodel_m_lbs_10_207_0_v1.1.0", "smpl_male"),
+        ("smpl-female", "smpl_female"),
+        ("basicModel_f_lbs_10_207_0_v1.0.0", "smpl_female"),
+    ],
+)
+def test_bodies_of_smpl_have_a_shape_space_per_gender(name, family):
+    assert body_family(SimpleNamespace(name=name, mesh=SimpleNamespace(count=6890))) == family
+    assert body_family(SimpleNamespace(name=name, mesh=SimpleNamespace(count=6891))) == name
 
 
 @pytest.mark.parametrize("backbone", ["hrnet32", "resnet50"])

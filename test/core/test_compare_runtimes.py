@@ -7,6 +7,8 @@ from random_network import make_network
 
 from romp_core.checkpoints import write_checkpoint
 from romp_core.cli import main
+from romp_core.commands import compare_runtimes as command
+from romp_core.errors import ConfigError
 from romp_core.network import NetworkConfig
 from romp_core.runtime import choices
 from romp_core.runtime.guard import check_pictures
@@ -35,6 +37,29 @@ def test_every_runtime_has_a_row(tmp_path, weights, capsys):
     assert all(len(row.split(" | ")) == columns for row in rows)
     exact = [row.split(" | ") for row in rows if "float32" in row]
     assert all(row[1] == row[2] == row[3] and float(row[4]) < 0.1 for row in exact)
+
+
+def test_a_runtime_that_does_not_start_has_its_reason_and_the_next_go_on(
+    tmp_path, weights, capsys, monkeypatch
+):
+    cv2.imwrite(str(tmp_path / "0.jpg"), check_pictures()[0])
+    start = command.start_runtime
+
+    def failing(choice, *rest):
+        if choice == ("onnxruntime", "float16"):
+            raise ConfigError("it cannot run float16\nhere")
+        return start(choice, *rest)
+
+    offered = [("onnxruntime", "float16"), ("torch", "bfloat16"), ("torch", "float32")]
+    monkeypatch.setattr(command, "start_runtime", failing)
+    monkeypatch.setattr(command, "choices", lambda *_: offered)
+    arguments = ["--source", str(tmp_path / "0.jpg"), "--weights", str(weights), "--device", "cpu"]
+    assert main(["compare-runtimes", *arguments]) == 0
+    heading, _, failed, other = capsys.readouterr().out.splitlines()[2:]
+    cells = failed.strip("| ").split(" | ")
+    assert (cells[0], cells[-1]) == ("onnxruntime, float16", "no: it cannot run float16")
+    assert len(cells) == len(heading.split(" | "))
+    assert other.startswith("| torch, bfloat16 | ")
 
 
 def test_a_folder_of_damaged_pictures_is_refused(tmp_path, weights, capsys):

@@ -150,3 +150,53 @@ def test_frame_too_small_for_a_video_does_not_set_its_size(tmp_path):
                 writer.write(gradient(1, 1))
         writer.write(gradient())
     assert [frame.shape for _, frame in open_media(tmp_path / "clip.mp4")] == [(48, 64, 3)]
+
+
+def write_by_opencv(path, codec, frames=40):
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), 10, (64, 48))
+    for index in range(frames):
+        writer.write(gradient(offset=index))
+    writer.release()
+    return path
+
+
+@pytest.mark.parametrize("name", ["clip.avi", "clip.mkv"])
+def test_video_that_breaks_off_is_reported_after_its_last_frame(tmp_path, name):
+    path = write_by_opencv(tmp_path / name, "MJPG")
+    errors = []
+    assert len(list(open_media(path, errors.append))) == 40
+    assert errors == []
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    readable = len(list(open_media(path)))  # nobody asks: nothing is said
+    assert 10 < readable < 30
+    assert len(list(open_media(path, errors.append))) == readable
+    assert len(errors) == 1
+    assert f"{name} holds {readable} readable frames of the 40 that it claims" in str(errors[0])
+
+
+@pytest.mark.parametrize(
+    ("claimed", "fps", "said"),
+    [(40, 10, False), (41, 10, False), (42, 10, True), (78, 20, False), (90, 20, True)],
+)
+def test_frames_that_files_only_estimate_are_not_missed(tmp_path, claimed, fps, said):
+    """Not one frame in forty, nor those of a rate that some frames of the video do not have."""
+    errors = []
+    video = Video(write_by_opencv(tmp_path / "clip.avi", "MJPG"), errors.append)
+    video.frame_count, video.fps = claimed, fps
+    assert len(list(video)) == 40
+    assert bool(errors) == said
+
+
+@pytest.mark.parametrize("fps", [90000.0, float("nan"), 0.0, -1.0])
+def test_video_writer_names_a_frame_rate_that_cannot_be(tmp_path, fps):
+    with (
+        VideoWriter(tmp_path / "clip.mp4", fps) as writer,
+        pytest.raises(ImageError, match=rf"fps is {fps}; expected .* up to 65535"),
+    ):
+        writer.write(gradient())
+
+
+@pytest.mark.parametrize("fps", [66.6667, 119.923, 1000.123])
+def test_frame_rates_finer_than_mpeg4_counts_are_rounded(tmp_path, fps):
+    """As averages over slow motion are."""
+    assert Video(write_video(tmp_path / "clip.mp4", fps=fps)).fps == pytest.approx(fps, rel=1e-4)

@@ -266,8 +266,9 @@ def test_betas_of_another_body_are_zeroed_and_said_once(light_network, small_bod
 def test_absent_devices_runtimes_and_files_are_named(tmp_path):
     with pytest.raises(ConfigError, match="runtime is 'tensorflow'"):
         load(runtime="tensorflow")
-    with pytest.raises(ConfigError, match="abacus"):
-        load(device="abacus")
+    for device in ("abacus", "meta"):
+        with pytest.raises(ConfigError, match=f"device '{device}' cannot be used"):
+            load(device=device)
     with pytest.raises(FileNotFoundError, match=r"missing\.pkl"):
         load(tmp_path / "missing.pkl", device="cpu")
 
@@ -318,3 +319,24 @@ def test_a_stack_of_images_is_a_batch(romp):
     stack = np.stack([photo(64, 96), photo(64, 96, 1)])
     for image, found in zip(stack, romp.predict_batch(stack), strict=True):
         assert same(romp.predict(image), found, 2e-3)
+
+
+def test_large_batches_go_in_parts_and_give_what_single_images_give(light_network, small_body):
+    """Runtimes prepare for every shape of a batch: with nine cameras it was each time anew."""
+    romp = Romp(light_network, small_body)
+    images = [photo(64, 96, number % 3) for number in range(9)]
+    singly = [romp.predict(image) for image in images]
+    batches = []
+
+    class Counted:
+        name, precision, run = romp.runtime.name, romp.runtime.precision, romp.runtime
+
+        def __call__(self, squares):
+            batches.append(len(squares))
+            return self.run(squares)
+
+    romp.runtime = Counted()
+    for count in range(1, 10):
+        for one, other in zip(singly, romp.predict_batch(images[:count]), strict=False):
+            assert same(one, other, 2e-3)
+    assert set(batches) == {1, 2}

@@ -25,6 +25,7 @@ def test_indexing_keeps_all_fields_together():
         (np.array([3]), [4]),
         (slice(1, 3), [2, 3]),
         (-1, [4]),
+        (np.array(2), [3]),
         ([], []),
         (np.zeros(4, bool), []),
     ]:

@@ -107,11 +107,25 @@ def test_images_that_share_a_stem_do_not_overwrite_each_other(model, folder, tmp
     assert names(tmp_path / "out") == ["1.npz", "10.npz", "2.jpg.npz", "2.png.npz"]
 
 
-def test_video_gives_a_video_and_people_per_frame(model, tmp_path):
+def test_file_names_that_look_like_kept_endings_do_not_collide_with_them(model, tmp_path):
+    source = tmp_path / "photos"
+    source.mkdir()
+    for number, name in enumerate(("a.png", "a.jpg", "a.png.png")):
+        media.write_image(source / name, picture(number))
+    predict(source, tmp_path / "out", overlay=False, **model)
+    assert names(tmp_path / "out") == ["a.jpg.npz", "a.png.npz", "a.png.png.npz"]
+
+
+@pytest.fixture
+def clip(tmp_path):
     with media.VideoWriter(tmp_path / "clip.mp4", 12) as writer:
         for number in range(4):
             writer.write(picture(number))
-    predict(tmp_path / "clip.mp4", tmp_path / "out", **model)
+    return tmp_path / "clip.mp4"
+
+
+def test_video_gives_a_video_and_people_per_frame(model, clip, tmp_path):
+    predict(clip, tmp_path / "out", **model)
     people = [f"clip/{number:06d}.npz" for number in range(4)]
     assert names(tmp_path / "out") == ["clip.overlay.mp4", *people]
     overlay = media.Video(tmp_path / "out" / "clip.overlay.mp4")
@@ -163,3 +177,70 @@ def test_command_line(model, folder, tmp_path, capsys):
     # Before anything is read.
     assert main([*words, "--alpha=3", "--weights=absent.pth"]) == 2
     assert "alpha is 3.0; expected 0 to 1" in capsys.readouterr().err
+
+
+def test_of_a_video_that_breaks_off_the_missing_frames_are_counted(model, tmp_path, capsys):
+    clip = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"MJPG"), 12, (140, 90))
+    for number in range(8):
+        writer.write(picture(number))
+    writer.release()
+    clip.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
+    words = ["predict", str(clip), "--out", str(tmp_path / "out"), "--overlay=false"]
+    assert main([*words, *(f"--{name}={value}" for name, value in model.items())]) == 2
+    printed = capsys.readouterr()
+    read = len(names(tmp_path / "out"))
+    assert 1 < read < 7
+    assert f"{read} frames" in printed.out
+    assert f"{8 - read} left out" in printed.out
+    assert printed.err.count(f"clip.avi holds {read} readable frames of the 8") == 1
+
+
+def test_numbers_of_a_longer_video_do_not_stay(model, clip, tmp_path):
+    folder = tmp_path / "out" / "clip"
+    folder.mkdir(parents=True)
+    for name in ("000002.npz", "000007.npz", "notes.npz"):
+        (folder / name).write_bytes(b"old")
+    predict(clip, tmp_path / "out", npz=False, **model)
+    assert len(names(folder)) == 3
+    predict(clip, tmp_path / "out", overlay=False, **model)
+    assert names(folder) == [*(f"{number:06d}.npz" for number in range(4)), "notes.npz"]
+    assert len(People.load(folder / "000002.npz")) == 3
+
+
+@pytest.fixture
+def limited(monkeypatch):
+    """A renderer that draws nothing as wide as 150 pixels."""
+    draw = command.Renderer.draw_people
+
+    def limited(self, image, *arguments, **options):
+        if image.shape[1] >= 150:
+            raise RendererError("150 pixels are too many")
+        return draw(self, image, *arguments, **options)
+
+    monkeypatch.setattr(command.Renderer, "draw_people", limited)
+
+
+def test_image_that_cannot_be_drawn_is_named_and_the_others_go_on(
+    model, folder, tmp_path, limited, capsys
+):
+    media.write_image(folder / "2.png", picture(2, width=150))
+    predict(folder, tmp_path / "out", **model)
+    expected = ["1.npz", "1.overlay.jpg", "10.npz", "10.overlay.jpg", "2.npz"]
+    assert names(tmp_path / "out") == expected
+    printed = capsys.readouterr()
+    assert "3 frames, 9 people" in printed.out
+    assert "0 left out, 1 not drawn" in printed.out
+    assert "not drawn: 2.png: 150 pixels are too many" in printed.err
+    with pytest.raises(RendererError, match=r"2\.png: 150 pixels"):
+        predict(folder / "2.png", tmp_path / "alone", **model)
+    assert names(tmp_path / "alone") == ["2.npz"]
+
+
+def test_video_that_cannot_be_drawn_keeps_its_numbers(model, tmp_path, limited):
+    with media.VideoWriter(tmp_path / "wide.mp4") as writer:
+        for number in range(3):
+            writer.write(picture(number, width=150))
+    with pytest.raises(RendererError, match=r"wide\.mp4: 150 pixels"):
+        predict(tmp_path / "wide.mp4", tmp_path / "out", **model)
+    assert names(tmp_path / "out") == [f"wide/{number:06d}.npz" for number in range(3)]

@@ -8,8 +8,8 @@ from tracking_factory import people_at
 
 from romp_core import People
 from romp_core.errors import ConfigError
-from romp_core.tracking import Tracker, TrackingConfig
-from romp_core.tracking.association import assign, shape_evidence
+from romp_core.tracking import Tracker, TrackingConfig, identities
+from romp_core.tracking.association import GATE, assign, position_evidence, shape_evidence
 from romp_core.tracking.motion import MotionFilter
 
 CONFIG = TrackingConfig(birth_hits=2)
@@ -36,6 +36,18 @@ def test_an_id_comes_with_the_second_image_and_stays():
 
 def test_ids_are_also_given_where_images_are_rare():
     assert follow(Tracker(CONFIG), standing(0, 4), rate=0.7) == [[0], [1], [1], [1]]
+
+
+def test_where_images_are_rarer_still_place_tells_nobody_from_somebody_new():
+    """Wart: without betas that differ nobody gets an id then (docs/tracking.md)."""
+    rng = np.random.default_rng(0)
+    images = [
+        people_at([[0, 0, 4]], pose=rng.normal(0, 0.05, 72), betas=rng.normal(0, 0.1, 10))
+        for _ in range(4)
+    ]
+    assert follow(Tracker(CONFIG), images, rate=1 / 3) == [[0]] * 4
+    farther = TrackingConfig(birth_hits=2, scene_volume=3000.0)
+    assert follow(Tracker(farther), images, rate=1 / 3) == [[0], [1], [1], [1]]
 
 
 def test_who_was_seen_once_and_is_gone_is_forgotten():
@@ -222,9 +234,9 @@ def test_assignment_takes_the_best_whole_and_nothing_below_zero():
 def test_shapes_speak_as_loudly_as_people_differ():
     known, hits = np.array([[1.0] * 10, [-1.0] * 10]), np.array([100, 100])
     measured = known + 0.1
-    clear = shape_evidence(known, hits, measured, 0.01, (np.zeros(10), 1.0))
-    assert (clear.diagonal() > 4).all()
-    assert (np.fliplr(clear).diagonal() < -4).all()
+    people = np.zeros(10), 1.0
+    assert (shape_evidence(known, hits, measured, 0.01, people) > 4).all()
+    assert (shape_evidence(known, hits, measured[::-1], 0.01, people) < -4).all()
     alike = shape_evidence(0.01 * known, hits, 0.01 * measured, 0.01, (np.zeros(10), 1e-4))
     assert np.abs(alike).max() < 0.1
 
@@ -280,3 +292,35 @@ def test_uncertainty_stays_a_covariance_for_hours(seconds):
     motion.predict(seconds)
     motion.correct(np.array([0]), np.zeros((1, 3)), noise)
     np.testing.assert_allclose(motion.covariance, before, atol=1e-9)
+
+
+def test_positions_leave_the_pairs_within_the_gate():
+    rng = np.random.default_rng(0)
+    shape = rng.normal(0, 0.5, (2, 40, 3, 3))
+    uncertainty, noise = shape @ shape.swapaxes(-1, -2) + 0.01 * np.eye(3)
+    expected, measured = rng.uniform(-2, 2, (2, 40, 3))
+    tracks, detections, evidence = position_evidence(expected, uncertainty, measured, noise, CONFIG)
+    apart = measured[None] - expected[:, None]
+    covariance = uncertainty[:, None] + noise
+    distance = np.einsum("tdi,tdij,tdj->td", apart, np.linalg.inv(covariance), apart)
+    within = np.nonzero(distance < GATE)
+    assert 50 < len(tracks) < 1500
+    np.testing.assert_array_equal((tracks, detections), within)
+    density = np.exp(-0.5 * distance) / np.sqrt(np.linalg.det(2 * np.pi * covariance))
+    np.testing.assert_allclose(evidence, np.log(CONFIG.scene_volume * density[within]))
+
+
+def test_only_who_is_near_is_compared_further(monkeypatch):
+    """The cost of a crowd is that of its neighbours, not of all pairs."""
+    compared = []
+    differences = identities.pose_differences
+
+    def counted(first, second):
+        compared.append(len(first))
+        return differences(first, second)
+
+    monkeypatch.setattr(identities, "pose_differences", counted)
+    crowd = people_at([[3 * x, 0, z] for x in range(-4, 5) for z in (4, 12)])
+    ids = follow(Tracker(CONFIG), [crowd] * 5)
+    assert ids[-1] == list(range(1, 19))
+    assert max(compared) < 4 * 18

@@ -1,5 +1,7 @@
 """Tracker: smoothing by time, and bodies that follow from what was smoothed."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -135,6 +137,12 @@ def test_strength_can_change_while_running():
     np.testing.assert_allclose(on, 0.2, atol=1e-6)  # nothing older than "off" comes back
 
 
+def test_hardly_any_strength_is_none():
+    images, stamps = [raised(0.0), raised(0.5), raised(0.2)], [0.0, 0.001, 0.1]
+    for one, measured in zip(smoothed(images, stamps, 1e-200), images, strict=True):
+        np.testing.assert_allclose(one.pose, measured.pose, atol=1e-6)
+
+
 def test_people_without_an_id_are_left_as_they_are():
     tracker = Tracker(TrackingConfig(birth_hits=3))
     for index, angle in enumerate((0.0, 0.1)):
@@ -176,3 +184,12 @@ def test_posed_people_are_their_body_in_its_place(small_body):
         3,
     )
     assert len(posed(people[[]], small_body, K, (720, 1280))) == 0
+
+
+def test_posed_takes_arrays_that_cannot_be_written(small_body):
+    people = people_at([[0, 0, 3]])
+    for values in vars(people).values():
+        values.flags.writeable = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(posed(people, small_body, intrinsics_from_fov(720, 1280), (720, 1280))) == 1

@@ -1,16 +1,18 @@
 """How the commands end."""
 
+import os
 import re
 import signal
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 from processes import finish, next_line
 
-from ros2_romp import image_player, people_recorder
+from ros2_romp import image_player, people_recorder, start
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SCRIPTS = re.findall(
@@ -86,6 +88,17 @@ def interrupt_import(start_process, tmp_path):
 def test_ctrl_c_during_the_import_needs_no_word(interrupt_import, script):
     module = "json" if script[0] == "romp-core" else "rclpy"
     assert finish(interrupt_import(script, module), expected=-signal.SIGINT) == ""
+
+
+@pytest.mark.parametrize(("asked", "used"), [(None, "passive"), ("active", "active")])
+def test_threads_of_the_node_wait_without_spinning(monkeypatch, asked, used):
+    """Wart: on two cores beside two busy processes, torch took five times as long."""
+    monkeypatch.setenv("OMP_WAIT_POLICY", asked or "")
+    if asked is None:
+        monkeypatch.delenv("OMP_WAIT_POLICY")
+    node = SimpleNamespace(main=lambda: os.environ["OMP_WAIT_POLICY"])
+    monkeypatch.setattr(start, "_imported", lambda module: node)
+    assert start.romp_node() == used
 
 
 def test_ctrl_c_is_still_a_keyboard_interrupt_in_romp_core(interrupt_import):
