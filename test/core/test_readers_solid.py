@@ -206,7 +206,6 @@ def test_mupots(tmp_path):
     write_picture(tmp_path / "TS1" / "img_000000.jpg")
     records = open_data_set("mupots", tmp_path)
     sample = records[0]
-    assert len(sample) == 1
     assert_same_person(sample, ALL_17)
     assert_solid(sample, ALL_17)
     assert sample.keypoints_2d[0, JOINTS_71.index("head_top_h17"), 2] == OCCLUDED
