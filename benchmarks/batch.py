@@ -1,4 +1,4 @@
-"""Several cameras in one forward pass, against one pass per camera.
+"""Several cameras in one batch, against one image at a time.
 
 Five people in each 640x480 image, from BGR images to vertices on the host.
 """
