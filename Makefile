@@ -21,9 +21,8 @@ SOURCES := CMakeLists.txt package.xml pyproject.toml setup.py \
 
 # Two processes: half of the tests wait for other processes. More would want 3 GiB each. Threads that
 # wait must not spin on a core that the other process needs: four times as slow on two cores.
-# Files go in their order: sorted by their number of tests, a slow one with a single test came last, alone.
 test: $(VENV)/.installed-$(ROS)
-	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 demo: $(VENV)/.installed-$(ROS)
 	$(BIN)/python scripts/demo.py
