@@ -73,7 +73,9 @@ def interrupt_import(start_process, tmp_path):
         _, where, function = script
         process = start_process(
             "-c",
-            f"import sys; from {where} import {function}; sys.exit({function}())",
+            # As in the foreground of a shell: whoever runs the tests may ignore SIGINT.
+            "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+            f"from {where} import {function}; sys.exit({function}())",
             *arguments,
             environment={"PYTHONPATH": f"{tmp_path / 'slow'}:{REPOSITORY}"},
         )
