@@ -106,11 +106,12 @@ class Humans:
                 topics.roi.publish(self._roi_message(people, index, header, size))
                 topics.skeleton.publish(self._skeleton_message(people, index, header, size))
                 topics.joints.publish(joint_message(number, angles[index], header))
-                crop = cropped(pixels, people.boxes[index])
-                if crop.size and topics.cropped.get_subscription_count():
-                    message = to_image(crop)
-                    message.header = header
-                    topics.cropped.publish(message)
+                if topics.cropped.get_subscription_count():
+                    crop = cropped(pixels, people.boxes[index])
+                    if crop.size:
+                        message = to_image(crop)
+                        message.header = header
+                        topics.cropped.publish(message)
         self._node.executor.create_task(self._match_topics)
 
     def clear(self) -> None:
