@@ -48,6 +48,8 @@ class Checkpoint:
             projection.
         body: family of the body that the betas belong to, see `body_family`.
         path: the file that they were read from, for error messages.
+        bodies: whether they have learnt bodies at all, which a pretrained backbone has not: then
+            neither `root_align` nor `body` says anything about them.
     """
 
     config: NetworkConfig
@@ -55,6 +57,7 @@ class Checkpoint:
     root_align: bool
     body: str
     path: Path | None = None
+    bodies: bool = True
 
     def build(self, input_size: int | None = None) -> RompNetwork:
         """A network with these weights, in evaluation mode.
@@ -143,6 +146,7 @@ def write_checkpoint(
     *,
     root_align: bool,
     body: str,
+    bodies: bool = True,
     dtype: torch.dtype = torch.float32,
 ) -> None:
     """Write weights in our own format.
@@ -150,9 +154,12 @@ def write_checkpoint(
     Args:
         path: the file, by custom `.safetensors`.
         network: its weights and configuration are written.
-        root_align, body: see `Checkpoint`.
+        root_align, body, bodies: see `Checkpoint`.
         dtype: precision in which weights are stored, but for those whose numbers are too large for
             it; reading gives float32 again.
+
+    Raises:
+        CheckpointError: the file cannot be written; what was there before still is.
     """
     state = {key: _stored(value, dtype) for key, value in network.state_dict().items()}
     description = {
@@ -160,17 +167,25 @@ def write_checkpoint(
         "network": asdict(network.config),
         "root_align": root_align,
         "body": body,
+        "bodies": bodies,
     }
     # Written beside and moved: whoever reads at that moment never sees half a file.
     path = Path(path)
     partial = path.with_name(path.name + ".part")
-    save_file(
-        {key: value.contiguous() for key, value in state.items()},
-        partial,
-        {_METADATA_KEY: json.dumps(description)},
-    )
-    partial.chmod(0o644)  # safetensors makes files that only their owner can read
-    partial.replace(path)
+    try:
+        save_file(
+            {key: value.contiguous() for key, value in state.items()},
+            partial,
+            {_METADATA_KEY: json.dumps(description)},
+        )
+        partial.chmod(0o644)  # safetensors makes files that only their owner can read
+        partial.replace(path)
+    except (SafetensorError, OSError) as error:
+        if partial.is_file():
+            partial.unlink()
+        raise CheckpointError(
+            f"weights {path} cannot be written: {error}. Make room or allow to write there"
+        ) from error
 
 
 def _stored(value: Tensor, dtype: torch.dtype) -> Tensor:
@@ -212,9 +227,10 @@ def _read_own(path: Path) -> Checkpoint:
         root_align, body = description["root_align"], str(description["body"])
         if not isinstance(root_align, bool):
             raise TypeError(f"root_align is {root_align!r}; expected true or false")
+        bodies = bool(description.get("bodies", True))
     except (json.JSONDecodeError, KeyError, TypeError, ConfigError) as error:
         raise CheckpointError(f"{path}: its description cannot be used: {error}") from error
-    return Checkpoint(config, _as_float32(state), root_align, body, path)
+    return Checkpoint(config, _as_float32(state), root_align, body, path, bodies)
 
 
 def _read_published(path: Path) -> Checkpoint:

@@ -1,5 +1,7 @@
 """Named errors. Every message says what was found, what was expected and what to do."""
 
+from typing import Any
+
 
 class RompError(Exception):
     """Base of everything that `romp_core` raises on bad input."""
@@ -10,7 +12,7 @@ class ImageError(RompError, ValueError):
 
 
 class CheckpointError(RompError, ValueError):
-    """A weights file that cannot be loaded completely and exactly."""
+    """A weights file that cannot be loaded completely and exactly, or not be written."""
 
 
 class BodyFileError(RompError, ValueError):
@@ -39,6 +41,22 @@ class TrainingError(RompError, RuntimeError):
 
 class ExportError(RompError, RuntimeError):
     """An exported network that does not answer as the original does."""
+
+
+def expect(fits: bool, name: str, found: Any, expected: str) -> None:
+    """Refuse an option's value that does not fit.
+
+    Args:
+        fits: whether it does.
+        name: of the option.
+        found: its value.
+        expected: what would fit, in words.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    if not fits:
+        raise ConfigError(f"{name} is {found!r}; expected {expected}")
 
 
 def missing_extra(what: str, extra: str) -> ConfigError:

@@ -70,6 +70,7 @@ def weights(
         network,
         root_align=align,
         body=checkpoint.body,
+        bodies=checkpoint.bodies,
         dtype=torch.float16 if half else torch.float32,
     )
     parameters = sum(parameter.numel() for parameter in network.parameters())

@@ -8,14 +8,19 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from romp_core.body.joints import JOINTS_71, SMPL_JOINTS, flip_permutation
-from romp_core.data.sample import UNLABELED, DenseMaps, Sample
+from romp_core.data.sample import OCCLUDED, UNLABELED, VISIBLE, DenseMaps, Sample
+from romp_core.errors import expect
 from romp_core.geometry.cameras import Letterbox
 
 _FLIP_KEYPOINTS = flip_permutation(JOINTS_71)
 _FLIP_POSE = flip_permutation(SMPL_JOINTS)
 # Part labels are 0 for the background, 1 + joint for a part, 255 for things in front.
+_PART_IN_FRONT = 255
 _FLIP_PARTS = np.arange(256, dtype=np.uint8)
 _FLIP_PARTS[1 : 1 + len(_FLIP_POSE)] = np.add(_FLIP_POSE, 1)
+_PROBABILITIES = (
+    "flip", "rotate", "crop", "color", "gray", "blur", "noise", "jpeg", "occlude",
+)  # fmt: skip
 # Of whom less is left in the picture is ignored, neither person nor background.
 _MINIMUM_LABELED = 4  # keypoints
 _MINIMUM_BOX_SHARE = 0.3  # of boxes, where a data set has nothing else
@@ -38,6 +43,9 @@ class AugmentationConfig:
         gray: probability of taking the colour away.
         blur, noise, jpeg: probability of each.
         occlude: probability of patches that hide parts of the picture.
+
+    Raises:
+        ConfigError: a value out of its range, by name.
     """
 
     flip: float = 0.5
@@ -53,6 +61,18 @@ class AugmentationConfig:
     noise: float = 0.1
     jpeg: float = 0.1
     occlude: float = 0.1
+
+    def __post_init__(self):
+        for name in _PROBABILITIES:
+            found = getattr(self, name)
+            expect(0 <= found <= 1, f"augmentation.{name}", found, "a probability, 0 to 1")
+        for name in ("crop_scale", "zoom"):
+            low, high = found = getattr(self, name)
+            fits = 0 < low <= high < math.inf
+            expect(fits, f"augmentation.{name}", list(found), "smallest and largest, more than 0")
+        turn, shift = self.rotation_deg, self.shift
+        expect(0 <= turn <= 180, "augmentation.rotation_deg", turn, "degrees, 0 to 180")
+        expect(0 <= shift <= 1, "augmentation.shift", shift, "a share of the side, 0 to 1")
 
 
 NO_AUGMENTATION = AugmentationConfig(
@@ -83,6 +103,8 @@ def augment(
     sample = warp(sample, size, *_square(sample, rng, config), angle)
     if rng.random() < config.flip:
         sample = mirror(sample)
+    if rng.random() < config.occlude:
+        sample = occlude(sample, rng)
     return replace(sample, image=_spoil(sample.image, rng, config))
 
 
@@ -228,6 +250,35 @@ def _mirror_dense(dense: DenseMaps | None) -> DenseMaps | None:
     return DenseMaps(dense.depth[:, ::-1], _FLIP_PARTS[dense.parts[:, ::-1]], normals)
 
 
+def occlude(sample: Sample, rng: np.random.Generator) -> Sample:
+    """The sample behind one to three rectangles of one colour or of noise.
+
+    Args:
+        sample: one with a square picture, outside of which no keypoint is labeled.
+        rng: decides everything.
+
+    Returns:
+        A new sample; keypoints under the rectangles are occluded, pixels objects in front.
+    """
+    image = sample.image.copy()
+    size = len(image)
+    hidden = np.zeros((size, size), bool)
+    for _ in range(rng.integers(1, 4)):
+        height, width = rng.integers(max(1, size // 20), max(2, size // 4), 2)
+        top, left = rng.integers(0, size - height + 1), rng.integers(0, size - width + 1)
+        covered = slice(top, top + height), slice(left, left + width)
+        shape = image[covered].shape
+        image[covered] = rng.integers(0, 256, 3 if rng.random() < 0.7 else shape)
+        hidden[covered] = True
+    keypoints, dense = sample.keypoints_2d.copy(), sample.dense
+    seen = keypoints[..., 2] == VISIBLE
+    columns, rows = keypoints[seen, :2].round().astype(int).clip(0, size - 1).T
+    keypoints[seen, 2] = np.where(hidden[rows, columns], OCCLUDED, VISIBLE)
+    if dense is not None:
+        dense = replace(dense, parts=np.where(hidden, np.uint8(_PART_IN_FRONT), dense.parts))
+    return replace(sample, image=image, keypoints_2d=keypoints, dense=dense)
+
+
 def _mirror_boxes(boxes: np.ndarray, width: int) -> np.ndarray:
     mirrored = boxes.copy()
     mirrored[:, [0, 2]] = width - 1 - boxes[:, [2, 0]]
@@ -236,8 +287,6 @@ def _mirror_boxes(boxes: np.ndarray, width: int) -> np.ndarray:
 
 def _spoil(image: np.ndarray, rng: np.random.Generator, config: AugmentationConfig) -> np.ndarray:
     """The picture after everything that changes no annotation."""
-    if rng.random() < config.occlude:
-        image = _occlude(image, rng)
     if rng.random() < config.color:
         image = _jitter(image, rng)
     if rng.random() < config.gray:
@@ -260,15 +309,3 @@ def _jitter(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     image = cv2.cvtColor(hsv.astype(np.uint8), cv2.COLOR_HSV2BGR).astype(np.float32)
     image = image * rng.uniform(0.7, 1.3) + rng.uniform(-25, 25)
     return np.clip(image, 0, 255).astype(np.uint8)
-
-
-def _occlude(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One to three rectangles of one colour or of noise."""
-    image = image.copy()
-    size = len(image)
-    for _ in range(rng.integers(1, 4)):
-        height, width = rng.integers(max(1, size // 20), max(2, size // 4), 2)
-        top, left = rng.integers(0, size - height + 1), rng.integers(0, size - width + 1)
-        patch = image[top : top + height, left : left + width]
-        patch[:] = rng.integers(0, 256, 3 if rng.random() < 0.7 else patch.shape)
-    return image

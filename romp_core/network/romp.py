@@ -242,7 +242,11 @@ class RompNetwork(nn.Module):
         return read_evidence(levels, self.backbone.evidence_channels, stride, cells, part)
 
     def _squash(self, center: Tensor) -> Tensor:
-        return center.sigmoid() if self.config.center_sigmoid else center
+        if not self.config.center_sigmoid:
+            return center
+        if torch.is_autocast_enabled(center.device.type):
+            center = center.float()  # bfloat16 rounds to 1, where no gradient is, what is above 6.2
+        return center.sigmoid()
 
     def forward(self, images: Tensor) -> Maps:
         """Maps of a batch of images.

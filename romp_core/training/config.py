@@ -1,5 +1,6 @@
 """What a training run is made of; the YAML files in config/training have this form."""
 
+import math
 from dataclasses import dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any, Literal, get_args, get_type_hints
 import yaml
 
 from romp_core.data.augmentation import AugmentationConfig
-from romp_core.errors import ConfigError
+from romp_core.errors import ConfigError, expect
 from romp_core.network import NetworkConfig
 from romp_core.network.romp import SIZE_MULTIPLE
 from romp_core.training.losses import LossWeights
@@ -20,11 +21,7 @@ _CHOICES = {
 }
 _COUNTS = ("epochs", "steps_per_epoch", "batch_size")
 _NEVER_NEGATIVE = ("warmup_steps", "weight_decay", "backbone_rate", "gradient_clip", "workers")
-
-
-def _expect(fits: bool, name: str, found: Any, expected: str) -> None:
-    if not fits:
-        raise ConfigError(f"{name} is {found!r}; expected {expected}")
+_LOSSES_OF_LIFTING = ("heatmaps", "offsets", "refined", "size")
 
 
 @dataclass(frozen=True)
@@ -36,11 +33,22 @@ class DataConfig:
             set that `romp_core.data.readers` reads.
         probability: how often a sample is drawn from it, relative to the others.
         options: what the data set is made with, such as `root`; see docs/training.md.
+
+    Raises:
+        ConfigError: a value out of its range, by name.
     """
 
     name: str
     probability: float = 1.0
     options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self):
+        probable = 0 <= self.probability < math.inf
+        expect(probable, f"probability of data {self.name}", self.probability, "0 or more, finite")
+        if self.name == "poses":
+            pool = self.options.get("pool", 1)
+            fits = isinstance(pool, int) and pool >= 1
+            expect(fits, "options.pool of data poses", pool, "a whole number, 1 or more")
 
 
 @dataclass(frozen=True)
@@ -64,7 +72,7 @@ class ScheduleConfig:
             norms are folded into convolutions, sizes differ ten thousandfold, and what one layer
             hardly notices destroys another.
         frozen: beginnings of the names of parameters that stay as they are, such as `lifting`.
-        gradient_clip: largest norm of the gradient.
+        gradient_clip: largest norm of the gradient; 0 for no limit.
         crop: probability of single-person crops in the first half of the epochs, and in the
             second (the paper: whole images 0.1 of the time, then 0.6).
         averaging: decay of the exponential moving average of the weights.
@@ -96,17 +104,19 @@ class ScheduleConfig:
     def __post_init__(self):
         for name, choices in _CHOICES.items():
             found = getattr(self, name)
-            _expect(found in choices, f"schedule.{name}", found, f"one of {', '.join(choices)}")
+            expect(found in choices, f"schedule.{name}", found, f"one of {', '.join(choices)}")
         for names, least in ((_COUNTS, 1), (_NEVER_NEGATIVE, 0)):
             for name in names:
                 found = getattr(self, name)
-                _expect(found >= least, f"schedule.{name}", found, f"{least} or more")
-        _expect(self.learning_rate > 0, "schedule.learning_rate", self.learning_rate, "more than 0")
-        _expect(
+                fits = least <= found < math.inf
+                expect(fits, f"schedule.{name}", found, f"{least} or more, finite")
+        rate = self.learning_rate
+        expect(0 < rate < math.inf, "schedule.learning_rate", rate, "more than 0, finite")
+        expect(
             0 <= self.averaging < 1, "schedule.averaging", self.averaging, "0 or more, less than 1"
         )
         probable = all(0 <= each <= 1 for each in self.crop)
-        _expect(probable, "schedule.crop", list(self.crop), "two probabilities, 0 to 1")
+        expect(probable, "schedule.crop", list(self.crop), "two probabilities, 0 to 1")
 
     def freezes(self, name: str) -> bool:
         """Whether a parameter, or all whose names begin with that of a module, stay as they are."""
@@ -171,9 +181,13 @@ class TrainingConfig:
 
     def __post_init__(self):
         fits = self.size > 0 and self.size % SIZE_MULTIPLE == 0
-        _expect(fits, "size", self.size, f"a multiple of {SIZE_MULTIPLE}")
-        _expect(self.seen_pictures > 0, "seen_pictures", self.seen_pictures, "1 or more")
-        _expect(0 <= self.seed < 2**32, "seed", self.seed, "0 to 4294967295")
+        expect(fits, "size", self.size, f"a multiple of {SIZE_MULTIPLE}")
+        expect(0 <= self.car_gamma < math.inf, "car_gamma", self.car_gamma, "0 or more, finite")
+        expect(self.seen_pictures > 0, "seen_pictures", self.seen_pictures, "1 or more")
+        expect(0 <= self.seed < 2**32, "seed", self.seed, "0 to 4294967295")
+        for name in () if self.network.lifting else _LOSSES_OF_LIFTING:
+            weight = getattr(self.losses, name)
+            expect(not weight, f"losses.{name}", weight, "0, or network.lifting to be true")
 
 
 def read_config(path: str | Path, changes: list[str] | None = None) -> TrainingConfig:
@@ -185,7 +199,7 @@ def read_config(path: str | Path, changes: list[str] | None = None) -> TrainingC
 
     Raises:
         FileNotFoundError: no such file.
-        ConfigError: not YAML, an unknown key, or a value of the wrong type.
+        ConfigError: not YAML, an unknown key, or a value of the wrong type or out of its range.
     """
     from jsonargparse import ArgumentError, ArgumentParser
 
@@ -193,7 +207,9 @@ def read_config(path: str | Path, changes: list[str] | None = None) -> TrainingC
     if not path.is_file():
         raise FileNotFoundError(f"configuration {path} does not exist")
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(path.read_text("utf-8"))
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not a text in UTF-8: {error}; save it as UTF-8") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not YAML: {error}") from error
     if not isinstance(content, dict):
@@ -214,7 +230,8 @@ def read_config(path: str | Path, changes: list[str] | None = None) -> TrainingC
 
 
 def _check_keys(kind: type, content: Any, place: str = "") -> None:
-    """Raise ConfigError on the first key that a dataclass, or one in it, does not have."""
+    """Raise ConfigError on the first key that a dataclass, or one in it, does not have, or which
+    is null where that means nothing."""
     types = get_type_hints(kind)
     names = [each.name for each in fields(kind)]
     if not isinstance(content, dict):
@@ -232,6 +249,10 @@ def _check_keys(kind: type, content: Any, place: str = "") -> None:
             )
         if is_dataclass(types[key]):
             _check_keys(types[key], value, f"{place}{key}.")
+        elif value is None and type(None) not in get_args(types[key]):
+            raise ConfigError(
+                f"{place}{key} is null; expected a value, or nothing at all for the default"
+            )
         elif isinstance(value, list) and is_dataclass(entry := (*get_args(types[key]), None)[0]):
             for number, each in enumerate(value):
                 _check_keys(entry, each, f"{place}{key}.{number}.")

@@ -1,14 +1,17 @@
 """What all training tasks do alike: weigh losses, log them, stop when they break."""
 
+import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 import torch.distributed as dist
 from lightning.pytorch import LightningModule
 from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
+from torch.optim import Optimizer
 
-from romp_core.errors import TrainingError
+from romp_core.errors import ConfigError, TrainingError
 from romp_core.training.config import TrainingConfig
 from romp_core.training.schedule import freeze
 
@@ -54,12 +57,21 @@ class FiniteLossModule(LightningModule):
         Raises:
             TrainingError: it is NaN or infinite, here or in another process; the state before it
                 is saved.
+            ConfigError: it depends on nothing that learns.
         """
         parts = self.losses(batch)
         weighted = {name: self.loss_weights[name] * value for name, value in parts.items()}
         total = torch.stack(list(weighted.values())).sum()
-        if _anywhere(~torch.isfinite(total)):
-            self._stop(batch, weighted, bool(torch.isfinite(total)))
+        if not total.requires_grad:
+            raise ConfigError(
+                f"the losses ({', '.join(parts)}) depend on nothing that learns: take something "
+                "from schedule.frozen, or weigh a loss of what is left"
+            )
+        finite = torch.isfinite(total)
+        if _anywhere(~finite):
+            broken = [name for name, value in weighted.items() if not torch.isfinite(value)]
+            self._stop("loss", broken, [] if finite else batch.sources)
+        self._sources = batch.sources
         for name, value in parts.items():
             self.log(f"loss/{name}", value, batch_size=len(batch))
         self.log("loss", total, prog_bar=True, batch_size=len(batch))
@@ -67,17 +79,35 @@ class FiniteLossModule(LightningModule):
         self.log("learning_rate", self.optimizers().param_groups[0]["lr"])
         return total
 
-    def _stop(self, batch: Any, weighted: dict[str, Tensor], elsewhere: bool) -> None:
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Limit the gradient's norm, which is the same in all processes, before a step.
+
+        Raises:
+            TrainingError: it is NaN or infinite; the state before the step is saved.
+        """
+        learning = [each for group in optimizer.param_groups for each in group["params"]]
+        norm = clip_grad_norm_(learning, gradient_clip_val or math.inf)
+        # Half precision's scaler leaves out such steps by itself; they are part of its search.
+        scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None
+        if not scaled and not torch.isfinite(norm):
+            self._stop("gradient", [], self._sources)
+
+    def _stop(self, what: str, broken: list[str], sources: list[str]) -> NoReturn:
         path = self.config.output / "stopped.ckpt"
         self.trainer.save_checkpoint(path)  # waits for all processes
-        broken = [name for name, value in weighted.items() if not torch.isfinite(value)]
-        found = _everywhere((broken, [] if elsewhere else batch.sources))
+        found = _everywhere((broken, sources))
         names = sorted({name for broken, _ in found for name in broken})
         sources = [source for _, sources in found for source in sources]
+        which = f" ({', '.join(names)})" if names else ""
         raise TrainingError(
-            f"the loss is no longer finite ({', '.join(names)}) at step {self.global_step}, "
-            f"samples {', '.join(sources)}; the state before it is in {path}. Look at these "
-            "samples, or lower schedule.learning_rate"
+            f"the {what} is no longer finite{which} at step {self.global_step}, samples "
+            f"{', '.join(sources)}; the state before it is in {path}. Look at these samples, or "
+            "lower schedule.learning_rate"
         )
 
 

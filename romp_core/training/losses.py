@@ -4,11 +4,13 @@ Every function gives one number per person (or per image for the center map) and
 what is not annotated; `LossWeights` holds the paper's weights.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 
+from romp_core.errors import expect
 from romp_core.geometry.alignment import procrustes_align
 
 FOCAL_ALPHA, FOCAL_BETA = 2, 4
@@ -33,9 +35,13 @@ class LossWeights:
             as the next. The paper has neither.
         offsets: 2D keypoints by the backbone's offsets.
         refined: 2D keypoints after their refinement, and how sure it is of them.
+        size: how large people are said to be, from features at their refined keypoints.
         similarity: one minus the keypoint similarity (OKS) of COCO's keypoints, projected. Beside
             `keypoints`, whose mean is ruled by those that are far off: this is what people are
             judged by.
+
+    Raises:
+        ConfigError: a weight that is negative or not finite, by name.
     """
 
     center: float = 160.0
@@ -48,7 +54,13 @@ class LossWeights:
     heatmaps: float = 0.0
     offsets: float = 0.0
     refined: float = 0.0
+    size: float = 0.0
     similarity: float = 0.0
+
+    def __post_init__(self):
+        for name in (each.name for each in fields(self)):
+            found = getattr(self, name)
+            expect(0 <= found < math.inf, f"losses.{name}", found, "0 or more, finite")
 
 
 def center_focal_loss(
@@ -66,8 +78,8 @@ def center_focal_loss(
     """
     # Values beyond 0..1 of a linear map count as the nearest one within, with its slope:
     # a plain clamp would give them no gradient to come back by.
-    inside = predicted.clamp(_PROBABILITY_MARGIN, 1 - _PROBABILITY_MARGIN)
-    probability = predicted + (inside - predicted).detach()
+    inside = predicted.detach().clamp(_PROBABILITY_MARGIN, 1 - _PROBABILITY_MARGIN)
+    probability = inside + (predicted - predicted.detach())
     center = target == 1
     hit = -((1 - probability) ** FOCAL_ALPHA) * probability.log()
     miss = -((1 - target) ** FOCAL_BETA) * probability**FOCAL_ALPHA * (1 - probability).log()

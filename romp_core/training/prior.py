@@ -28,7 +28,8 @@ class MixturePrior(nn.Module):
         weights: (M,).
 
     Raises:
-        DataError: arrays of other shapes, or a covariance that is none.
+        DataError: arrays of other shapes or not finite, a covariance that is none, or weights
+            that are not positive.
     """
 
     def __init__(self, means: np.ndarray, covariances: np.ndarray, weights: np.ndarray):
@@ -38,6 +39,11 @@ class MixturePrior(nn.Module):
         expected = ((count, POSE_NUMBERS), (count, POSE_NUMBERS, POSE_NUMBERS), (count,))
         if shapes != expected:
             raise DataError(f"a pose prior has arrays of {shapes}; expected {expected}")
+        for name, values in zip(_KEYS, (means, covariances, weights), strict=True):
+            if not np.isfinite(values).all():
+                raise DataError(f"a pose prior's {name} are not finite; expected numbers")
+        if not (weights > 0).all():
+            raise DataError(f"a pose prior's weights are {weights.tolist()}; expected more than 0")
         try:
             factors = np.linalg.cholesky(np.linalg.inv(covariances.astype(np.float64)))
         except np.linalg.LinAlgError as error:
@@ -93,7 +99,10 @@ def load_prior(path: str | Path) -> MixturePrior:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{path} holds no pose prior with {', '.join(_KEYS)}: {error}") from error
-    return MixturePrior(*arrays)
+    try:
+        return MixturePrior(*arrays)
+    except DataError as error:
+        raise DataError(f"{path}: {error}. Fit or get it again") from error
 
 
 def fit_prior(poses: np.ndarray, components: int = 8, seed: int = 0) -> dict[str, np.ndarray]:

@@ -1,13 +1,16 @@
-"""The processes of a run, as torchrun starts them."""
+"""The processes of a run: those that torchrun starts, and those that make samples."""
 
 import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from lightning.pytorch.plugins.environments import TorchElasticEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 
-from romp_core.errors import ConfigError
+from romp_core.errors import ConfigError, RompError
 from romp_core.runtime.selection import multiplies_bfloat16
 
 
@@ -70,6 +73,20 @@ def fitting_precision(wanted: str) -> str:
         native = torch.cuda.is_bf16_supported(including_emulation=False)
         return "bf16-mixed" if native else "16-mixed"
     return "bf16-mixed" if multiplies_bfloat16() else "32-true"
+
+
+@contextmanager
+def told_plainly() -> Iterator[None]:
+    """Errors of processes that make samples, as they are without PyTorch's traceback in them."""
+    try:
+        yield
+    except (RompError, OSError) as error:
+        kind, whole = type(error), str(error)
+        if "in DataLoader worker process" not in whole:
+            raise
+        # The line of a traceback that begins with the error's name; the last, if it had causes.
+        said = re.split(rf"^(?:\w+\.)*{kind.__name__}: ", whole, flags=re.MULTILINE)[-1]
+        raise kind(said.strip()) from error
 
 
 def _number(name: str) -> int | None:

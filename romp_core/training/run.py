@@ -16,7 +16,7 @@ from romp_core.body.joints import SMPL_PARENTS
 from romp_core.body.model import BodyModel
 from romp_core.checkpoints import body_family, write_checkpoint
 from romp_core.data.mixing import MixedSamples, NumberSampler, SampleSource
-from romp_core.errors import ConfigError
+from romp_core.errors import ConfigError, TrainingError
 from romp_core.training.batch import Batch, collate
 from romp_core.training.config import DataConfig, TrainingConfig
 from romp_core.training.lifting import (
@@ -28,19 +28,24 @@ from romp_core.training.lifting import (
 from romp_core.training.module import RompTraining
 from romp_core.training.pretraining import Pretraining
 from romp_core.training.prior import load_prior
-from romp_core.training.processes import fitting_precision, trainer_options
+from romp_core.training.processes import fitting_precision, told_plainly, trainer_options
+from romp_core.training.saving import WholeCheckpoints
 from romp_core.training.seen_people import SeenPeople, look_at
 from romp_core.training.starting import (
+    CHECKPOINT_NAME,
+    WEIGHTS_NAME,
     check_frozen,
     check_resumable,
     check_unused,
+    learns_bodies,
     make_network,
 )
 
-WEIGHTS_NAME = "weights.safetensors"
 _OVERLAYS = 4
+_NAMED_WEIGHTS = 3
 
 
+@told_plainly()
 def train(config: TrainingConfig, *, resume: bool = False) -> Path:
     """Train a network.
 
@@ -56,10 +61,10 @@ def train(config: TrainingConfig, *, resume: bool = False) -> Path:
 
     Raises:
         ConfigError, DataError, CheckpointError, TrainingError: see the messages.
+        SIGTERMException: Lightning's, after the step during which the process was told to end.
     """
     seed_everything(config.seed, workers=True, verbose=False)
     torch.set_float32_matmul_precision("high")
-    last = config.output / "checkpoints" / "last.ckpt"
     body = BodyModel.load(config.body)
     if config.task == "pretraining":
         module = Pretraining(make_network(config), config)
@@ -68,11 +73,12 @@ def train(config: TrainingConfig, *, resume: bool = False) -> Path:
     else:
         prior = load_prior(config.prior) if config.prior else None
         module = RompTraining(make_network(config), body, config, prior)
+    epoch, last = 0, None
     if resume:
-        check_resumable(last, module, config)
+        epoch, last = check_resumable(module, config), config.output / CHECKPOINT_NAME
     else:
-        check_unused(last)
-    check_frozen(module.network, config.schedule.frozen)
+        check_unused(config.output)
+    check_frozen(module.network, config.schedule)
     trainer = make_trainer(config, body_family(body))
     place = trainer.global_rank, trainer.world_size
     if config.task == "lifting":
@@ -81,7 +87,9 @@ def train(config: TrainingConfig, *, resume: bool = False) -> Path:
         loader = make_lifting_loader(config, stream, seen)
     else:
         loader = make_loader(config, *place)
-    trainer.fit(module, loader, ckpt_path=str(last) if resume else None, weights_only=False)
+    # Lightning says so too, but after it has asked for the first samples.
+    loader.sampler.set_epoch(epoch)
+    trainer.fit(module, loader, ckpt_path=last, weights_only=True)
     return config.output / WEIGHTS_NAME
 
 
@@ -210,11 +218,12 @@ def make_trainer(config: TrainingConfig, body: str) -> Trainer:
         use_distributed_sampler=False,
         log_every_n_steps=10,
         logger=TensorBoardLogger(config.output, name="logs", version=""),
+        plugins=[WholeCheckpoints()],
         callbacks=[
             AveragedWeights(config, body),
             # Without a counter, which would leave `last.ckpt` behind where a folder was moved.
             ModelCheckpoint(
-                config.output / "checkpoints",
+                (config.output / CHECKPOINT_NAME).parent,
                 "epoch",
                 save_last="link",
                 enable_version_counter=False,
@@ -235,16 +244,34 @@ class AveragedWeights(WeightAveraging):
     def __init__(self, config: TrainingConfig, body: str):
         super().__init__(avg_fn=get_ema_avg_fn(config.schedule.averaging))
         self.config, self.body = config, body
+        self.bodies = learns_bodies(config)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the weights that inference loads."""
+        """Write the weights that inference loads.
+
+        Raises:
+            TrainingError: some are NaN or infinite; nothing is written, no checkpoint either.
+            CheckpointError: they cannot be written.
+        """
         super().on_train_epoch_end(trainer, pl_module)
+        output, network = self.config.output, self._average_model.module.network
+        broken = [
+            name for name, value in network.state_dict().items() if not torch.isfinite(value).all()
+        ]
+        if broken:
+            raise TrainingError(
+                f"weights are no longer finite after epoch {trainer.current_epoch} "
+                f"({', '.join(broken[:_NAMED_WEIGHTS])}: {len(broken)} in all); what the epochs "
+                f"before have written in {output} is kept. Start from its {WEIGHTS_NAME} with a "
+                "lower schedule.learning_rate and another output"
+            )
         if trainer.is_global_zero:
             write_checkpoint(
-                self.config.output / WEIGHTS_NAME,
-                self._average_model.module.network,
+                output / WEIGHTS_NAME,
+                network,
                 root_align=self.config.root_align,
                 body=self.body,
+                bodies=self.bodies,
             )
 
 

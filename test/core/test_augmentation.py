@@ -18,7 +18,7 @@ from romp_core.data.augmentation import (
     warp,
 )
 from romp_core.data.mixing import MixedSamples, NumberSampler
-from romp_core.data.sample import Sample
+from romp_core.data.sample import OCCLUDED, UNLABELED, VISIBLE, DenseMaps, Sample
 from romp_core.errors import DataError, ImageError
 from romp_core.geometry.cameras import intrinsics_from_fov
 from romp_core.training.batch import collate
@@ -134,6 +134,35 @@ def test_augmented_samples_stay_consistent(body):
         changed = augment(sample, 192, np.random.default_rng(seed), config)
         assert changed.image.shape == (192, 192, 3)
         assert np.abs(posed_joints(body, changed) - changed.joints_3d).max(initial=0) < 0.01
+
+
+def test_what_is_under_patches_is_hidden():
+    """Wart: joints under them stayed visible, and their pixels parts of bodies."""
+    rng, size = np.random.default_rng(0), 100
+    places = rng.uniform(-0.5, size - 0.5, (9, 71, 2))
+    places[0, 2] = size - 0.5
+    states = rng.choice([UNLABELED, OCCLUDED, VISIBLE], (9, 71, 1))
+    ones = np.ones((size, size, 3), np.float32)
+    sample = Sample(
+        image=np.full((size, size, 3), 7, np.uint8),
+        source="made",
+        keypoints_2d=np.concatenate([places, states], -1),
+        boxes=np.tile([0.0, 0, 99, 99], (9, 1)),
+        dense=DenseMaps(ones[..., 0], np.full((size, size), 3, np.uint8), ones),
+    )
+    config = replace(NO_AUGMENTATION, occlude=1)
+    changed = augment(sample, size, rng, config)
+    patches = changed.dense.parts == 255
+    assert 0.01 < patches.mean() < 0.5
+    assert (changed.dense.parts[~patches] == 3).all()
+    assert (changed.image[~patches] == 7).all()
+    assert (changed.image[patches] != 7).any(-1).mean() > 0.9
+    x, y = np.moveaxis(sample.keypoints_2d[..., :2].round().astype(int).clip(0, size - 1), -1, 0)
+    before, after = sample.keypoints_2d[..., 2], changed.keypoints_2d[..., 2]
+    under = patches[y, x] & (before == VISIBLE)
+    assert under.any()
+    assert (after[under] == OCCLUDED).all()
+    np.testing.assert_array_equal(after[~under], before[~under])
 
 
 def test_batches_mask_what_is_unknown(body):

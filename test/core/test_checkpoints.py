@@ -8,6 +8,7 @@ import torch
 
 from romp_core.checkpoints import body_family, read_checkpoint, write_checkpoint
 from romp_core.cli import main
+from romp_core.commands.convert import weights as convert_weights
 from romp_core.errors import CheckpointError
 from romp_core.network import NetworkConfig, build_network
 
@@ -59,6 +60,20 @@ def test_weights_too_large_for_half_precision_stay_as_they_are(tmp_path, capsys)
     assert half.stat().st_size < 0.51 * source.stat().st_size
     state = read_checkpoint(half).build().state_dict()
     assert torch.equal(state["backbone.bn1.running_var"], variance)
+
+
+def test_weights_that_cannot_be_written_are_named(light_network, tmp_path):
+    path = tmp_path / "missing" / "weights.safetensors"
+    with pytest.raises(CheckpointError, match=rf"weights {path} cannot be written: "):
+        write_checkpoint(path, light_network, root_align=True, body="open")
+
+
+def test_weights_say_whether_they_have_learnt_bodies(light_network, tmp_path):
+    path, copy = tmp_path / "weights.safetensors", tmp_path / "copy.safetensors"
+    for bodies in (True, False):
+        write_checkpoint(path, light_network, root_align=True, body="open", bodies=bodies)
+        convert_weights(path, copy, overwrite=True)
+        assert read_checkpoint(path).bodies == read_checkpoint(copy).bodies == bodies
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,18 @@ PRIOR = MixturePrior(np.zeros((2, 69)), np.stack([np.eye(69), 2 * np.eye(69)]), 
 PRIOR.double()
 
 
+def test_center_maps_come_back_from_far_beyond():
+    """Wart: in float32, 5e4 + (0.999 - 5e4) is 1, whose miss is infinite."""
+    predicted = torch.tensor([[[5e4, -5e4, 5e4, -5e4]]], requires_grad=True)
+    target = torch.tensor([[[1.0, 1.0, 0.0, 0.0]]])
+    loss, _ = losses.center_focal_loss(predicted, target)
+    loss.sum().backward()
+    assert loss.isfinite().all()
+    assert predicted.grad.isfinite().all()
+    # Higher at centers, lower elsewhere.
+    assert predicted.grad[0, 0].sign().tolist() == [-1, -1, 1, 1]
+
+
 def test_aligned_joints_have_the_gradient_of_a_fixed_alignment():
     """The transform is held fixed (its derivative is unbounded), so compare with that."""
     points = randn(2, 7, 3).requires_grad_()
@@ -159,6 +171,24 @@ def test_open_prior_prefers_poses_of_people():
     rest = prior(axis_angle_to_matrix(torch.zeros(1, 24, 3)))
     wild = prior(axis_angle_to_matrix(torch.randn(5, 24, 3, generator=GENERATOR)))
     assert rest < 0.1 * wild.min()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("means", np.nan, "means are not finite"),
+        ("covars", np.inf, "covars are not finite"),
+        ("weights", np.nan, "weights are not finite"),
+        ("weights", 0, "expected more than 0"),
+        ("weights", -0.5, "expected more than 0"),
+    ],
+)
+def test_priors_with_impossible_numbers_are_named(name, value, message, tmp_path):
+    arrays = {"means": np.zeros((1, 69)), "covars": np.eye(69)[None], "weights": np.ones(1)}
+    arrays[name].flat[0] = value
+    np.savez(tmp_path / "wrong.npz", **arrays)
+    with pytest.raises(DataError, match=rf"wrong\.npz: .*{message}"):
+        load_prior(tmp_path / "wrong.npz")
 
 
 def test_wrong_prior_files_are_named(tmp_path):

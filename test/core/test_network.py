@@ -11,6 +11,7 @@ from romp_core.errors import ConfigError
 from romp_core.network import NetworkConfig, build_network
 from romp_core.network.heads import append_coordinates
 from romp_core.network.romp import BACKBONES
+from romp_core.training.losses import center_focal_loss
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +65,18 @@ def test_every_variant_runs_and_trains(config):
     (maps.center_map.square().mean() + maps.params_map.square().mean()).backward()
     without = [name for name, value in network.named_parameters() if value.grad is None]
     assert not without
+
+
+def test_centers_that_are_sure_still_learn_in_mixed_precision():
+    """Wart: in bfloat16 all logits above 6.2 were 1, and those who are nobody stayed somebody."""
+    network = build_network(NetworkConfig("resnet18", center_sigmoid=True)).train()
+    bias = network.final_layers["2"][-1].bias
+    torch.nn.init.constant_(bias, 10)
+    with torch.autocast("cpu", torch.bfloat16):
+        center = network.center_map(torch.zeros(1, network.backbone.out_channels + 2, 16, 16))
+    focal, _ = center_focal_loss(center[:, 0].float(), torch.zeros(1, 8, 8))
+    focal.sum().backward()
+    assert bias.grad > 0
 
 
 def test_initial_pose_is_upright():
