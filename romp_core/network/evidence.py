@@ -16,6 +16,11 @@ from romp_core import compiled
 KEYPOINTS = 17  # COCO's
 OFFSET_UNIT = 32.0
 """Cells of the features; brings offsets to the range of the other features."""
+LIMB_M = 0.32
+"""Mean length of upper arms, forearms, thighs and shanks of people of all ages."""
+
+SIZE_SPREAD = 0.15
+"""Of its logarithm: standard deviation."""
 
 _WINDOW, _WINDOW_SIGMA = 5, 2.0  # cells of the heatmaps at a level
 _LEVELS = 3  # heatmaps of a half and a quarter of the size, for near people
@@ -57,11 +62,14 @@ class Evidence(NamedTuple):
         depth: (B, N, 17) of the keypoints behind the middle of the hips, in units of the root
             mean square distance of the person's 3D keypoints from their mean; 0 where nothing is
             known.
+        size: (B, N) logarithm of the mean length of upper arms, forearms, thighs and shanks over
+            `LIMB_M`, in units of `SIZE_SPREAD`; 0 where nothing is known.
     """
 
     keypoints: Tensor
     confidence: Tensor
     depth: Tensor
+    size: Tensor
 
 
 def read_evidence(
@@ -96,7 +104,8 @@ def read_evidence(
         near = near_share(keypoint_extent(by_half), side)[..., None]
         positions = positions + near * (by_half - positions)
     keypoints, confidence = refine_keypoints(positions, heatmaps, near, part)
-    return Evidence(keypoints, confidence, torch.zeros_like(confidence))
+    unknown = torch.zeros_like(confidence)
+    return Evidence(keypoints, confidence, unknown, unknown[..., 0])
 
 
 def near_share(extent: Tensor, side: float) -> Tensor:

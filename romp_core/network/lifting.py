@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from romp_core.network.evidence import KEYPOINTS, keypoint_extent
+from romp_core.network.evidence import KEYPOINTS, Evidence, keypoint_extent
 from romp_core.network.layers import residual_layers, silent_linear
 from romp_core.network.parameters import (
     BETAS_CHANNELS,
@@ -49,7 +49,7 @@ class KeypointLifting(nn.Module):
 
     def __init__(self, width: int = 256, layers: int = 3, correction_layers: int = 2):
         super().__init__()
-        self.input = nn.Linear(4 * KEYPOINTS + 2, width)
+        self.input = nn.Linear(4 * KEYPOINTS + 3, width)
         self.layers = residual_layers(width, layers)
         self.output = silent_linear(width, PARAMETER_CHANNELS)
         self.skeleton = Skeleton()
@@ -57,30 +57,29 @@ class KeypointLifting(nn.Module):
         self.correction_layers = residual_layers(width, correction_layers)
         self.correction = silent_linear(width, PARAMETER_CHANNELS)
 
-    def forward(self, keypoints: Tensor, confidence: Tensor, depth: Tensor) -> Tensor:
+    def forward(self, evidence: Evidence) -> Tensor:
         """Parameters of people.
 
         Args:
-            keypoints: (*, 17, 2), -1..1 in the padded square, COCO's order.
-            confidence: (*, 17), 0..1, that a keypoint is seen where it is said to be.
-            depth: (*, 17) as in `Evidence`.
+            evidence: of people (*) instead of (B, N).
 
         Returns:
             (*, 145): camera (raw scale, tx, ty) first.
         """
-        return self.rounds(keypoints, confidence, depth)[-1]
+        return self.rounds(evidence)[-1]
 
-    def rounds(self, keypoints: Tensor, confidence: Tensor, depth: Tensor) -> list[Tensor]:
+    def rounds(self, evidence: Evidence) -> list[Tensor]:
         """The first guess, and what it is after each correction; as in `forward`."""
-        leading = keypoints.shape[:-2]
-        keypoints = keypoints.flatten(0, -3)
-        confidence, depth = confidence.flatten(0, -2), depth.flatten(0, -2)
+        leading = evidence.size.shape
+        keypoints = evidence.keypoints.flatten(0, -3)
+        confidence, depth = evidence.confidence.flatten(0, -2), evidence.depth.flatten(0, -2)
         middle = keypoints.mean(-2, keepdim=True)
         extent = keypoint_extent(keypoints)
         centred = (keypoints - middle) / extent[..., None]
         middle = middle.squeeze(-2)
         # Perspective makes the place matter, though little.
-        hidden = self.input(torch.cat([centred.flatten(-2), confidence, middle, depth], -1))
+        told = [centred.flatten(-2), confidence, middle, depth, evidence.size.reshape(-1, 1)]
+        hidden = self.input(torch.cat(told, -1))
         lifted = self.output(self.layers(hidden))
         guesses = [lifted]
         for _ in range(ROUNDS):

@@ -10,7 +10,9 @@ from romp_core.network.evidence import KEYPOINTS, WHOLE, Evidence, Part, keypoin
 from romp_core.network.layers import MixerLayer, silent_linear
 
 ROUNDS = 2
-_LOOKED_AT = ("wide", "narrow", "keypoint_heatmaps")
+LOOKED_AT = ("wide", "narrow", "keypoint_heatmaps")
+"""What of the features layers look at that work on people."""
+
 _TOLD = 6  # numbers beside what is looked at: place among the others and in the picture, ...
 _MARGIN = 1e-3  # of confidences, whose logits stay finite
 
@@ -33,7 +35,7 @@ class KeypointRefinement(nn.Module):
         self, channels: Mapping[str, slice], levels: int = 1, width: int = 96, layers: int = 3
     ):
         super().__init__()
-        self._slices = [channels[name] for name in _LOOKED_AT]
+        self._slices = [channels[name] for name in LOOKED_AT]
         looks = levels * sum(part.stop - part.start for part in self._slices)
         tokens = KEYPOINTS + 1
         self.input = nn.Linear(looks + _TOLD, width)
@@ -72,20 +74,21 @@ class KeypointRefinement(nn.Module):
         told = torch.cat([logits / 4, depth], -1).unflatten(-1, (2, KEYPOINTS)).transpose(-1, -2)
         told = pad(told, (0, 0, 0, 1))  # nothing is told of the middle
         centred = (places - middle) / extent
-        looks = self._looks(levels, part.from_square(places))
+        looks = look(levels, self._slices, part.from_square(places))
         tokens = torch.cat([looks, centred, places, told], -1)
         change = self.output(self.layers(self.input(tokens) + self.names))[..., :KEYPOINTS, :]
-        return Evidence(
-            keypoints + extent * change[..., :2],
-            (logits + change[..., 2]).sigmoid(),
-            depth + change[..., 3],
+        return evidence._replace(
+            keypoints=keypoints + extent * change[..., :2],
+            confidence=(logits + change[..., 2]).sigmoid(),
+            depth=depth + change[..., 3],
         )
 
-    def _looks(self, levels: Sequence[Tensor], places: Tensor) -> Tensor:
-        """(B, N, P, F) what the features show at places (B, N, P, 2) in their part."""
-        seen = []
-        for level in levels:
-            # All channels at few places: choosing some first would copy whole maps.
-            found = grid_sample(level, places, padding_mode="zeros", align_corners=False)
-            seen += [found[:, part] for part in self._slices]
-        return torch.cat(seen, 1).permute(0, 2, 3, 1)
+
+def look(levels: Sequence[Tensor], channels: Sequence[slice], places: Tensor) -> Tensor:
+    """(B, N, P, F) what channels of the features show at places (B, N, P, 2) in their part."""
+    seen = []
+    for level in levels:
+        # All channels at few places: choosing some first would copy whole maps.
+        found = grid_sample(level, places, padding_mode="zeros", align_corners=False)
+        seen += [found[:, part] for part in channels]
+    return torch.cat(seen, 1).permute(0, 2, 3, 1)

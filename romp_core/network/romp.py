@@ -22,6 +22,7 @@ from romp_core.network.parameters import (
 )
 from romp_core.network.refinement import KeypointRefinement
 from romp_core.network.resnet import resnet18, resnet50
+from romp_core.network.size import SizeEstimate
 
 BACKBONES: dict[str, Callable[[], nn.Module]] = {
     "hrnet32": HRNet,
@@ -145,9 +146,10 @@ class RompNetwork(nn.Module):
         else:  # the published names: SMPL parameters, center, camera
             heads = {"1": head(SMPL_CHANNELS), "2": head(1), "3": head(CAMERA_CHANNELS)}
         self.final_layers = nn.ModuleDict(heads)
-        self.refinement = self.lifting = None
+        self.refinement = self.size = self.lifting = None
         if config.lifting:
             self.refinement = KeypointRefinement(self.backbone.evidence_channels, config.levels)
+            self.size = SizeEstimate(self.backbone.evidence_channels, config.levels)
             self.lifting = KeypointLifting()
         for name in ("pixel_mean", "pixel_std"):
             values = torch.tensor(getattr(self.backbone, name)).view(1, 3, 1, 1)
@@ -232,7 +234,8 @@ class RompNetwork(nn.Module):
         """
         levels = self.levels(features)
         refined = self.refinement(levels, self.evidence(levels, cells, part), part)
-        return Lifted(self.lifting(*refined), refined.confidence.mean(-1))
+        refined = self.size(levels, refined, part)
+        return Lifted(self.lifting(refined), refined.confidence.mean(-1))
 
     def evidence(
         self, levels: list[Tensor], cells: Tensor | None = None, part: Part = WHOLE

@@ -74,7 +74,7 @@ class DenseNetwork(nn.Module):
         network.backbone = nn.Sequential(_Cast(dtype), network.backbone.to(dtype))
         network.final_layers.to(dtype)
         self.lifts = network.lifting is not None
-        network.refinement = network.lifting = None
+        network.refinement = network.size = network.lifting = None
         self.network = network
 
     def forward(self, squares: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,13 @@ from romp_core.body.joints import JOINT_SETS, JOINTS_71
 from romp_core.center_map import encode
 from romp_core.evaluation.keypoints import oks_sigmas
 from romp_core.network import RompNetwork
-from romp_core.network.evidence import Evidence, cell_keypoints, near_share
+from romp_core.network.evidence import (
+    LIMB_M,
+    SIZE_SPREAD,
+    Evidence,
+    cell_keypoints,
+    near_share,
+)
 from romp_core.training.batch import Batch, to_cells
 from romp_core.training.losses import center_focal_loss, keypoints_loss, similarity_loss
 
@@ -17,6 +23,8 @@ _SIGMAS = oks_sigmas(JOINT_SETS["coco17"])
 COCO = [JOINTS_71.index(name) for name in JOINT_SETS["coco17"]]
 _EXTENT_SHARE, _SMALLEST_EXTENT = 0.25, 0.02  # of a box's diagonal; of the half side
 _HIPS, _SMALLEST_SPREAD_M = slice(11, 13), 0.05  # COCO's order
+_LIMBS = [[5, 7], [7, 9], [6, 8], [8, 10], [11, 13], [13, 15], [12, 14], [14, 16]]
+_SHORTEST_LIMB_M = 0.01
 _SMALLEST_RADIUS, _RADIUS_SHARE = 2.0, 0.04  # cells, and of the person's box's diagonal
 
 
@@ -83,7 +91,7 @@ def refined_loss(batch: Batch, rounds: Sequence[Evidence]) -> Tensor:
     true_depth = relative_depth(batch.joints[batch.valid][:, COCO])
     costs = []
     for refined in rounds:
-        keypoints, confidence, depth = (values[batch.valid] for values in refined)
+        keypoints, confidence, depth, _ = (values[batch.valid] for values in refined)
         error = (keypoints - truth).detach().norm(dim=-1) / extent[:, None]
         believed = (confidence - believable(error)).square()
         belief = (believed * labeled).sum(1) / labeled.sum(1).clamp(min=1)
@@ -110,6 +118,28 @@ def relative_depth(points: Tensor) -> Tensor:
     spread = (points - points.mean(1, keepdim=True)).square().sum(-1).mean(1, keepdim=True)
     hips = points[:, _HIPS, 2].mean(1, keepdim=True)
     return (points[..., 2] - hips) / spread.sqrt().clamp(min=_SMALLEST_SPREAD_M)
+
+
+def size_loss(size: Tensor, points: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+    """How wrongly people are said to be large.
+
+    Args:
+        size: (K,) as `Evidence.size`.
+        points: (K, 17, 3) COCO's keypoints in metres.
+        known: (K, 17) bool, which of them are.
+
+    Returns:
+        Squared errors (K,), and (K,) bool of whose size is known.
+    """
+    measured = known[:, _LIMBS].flatten(1).all(1)
+    return (size - limb_size(points)).square() * measured, measured
+
+
+def limb_size(points: Tensor) -> Tensor:
+    """`Evidence.size` (K,) of COCO's keypoints in 3D, (K, 17, 3) in metres."""
+    upper, lower = points[:, _LIMBS].unbind(2)
+    length = (upper - lower).norm(dim=-1).mean(-1)
+    return (length.clamp(min=_SHORTEST_LIMB_M) / LIMB_M).log() / SIZE_SPREAD
 
 
 def believable(error: Tensor) -> Tensor:

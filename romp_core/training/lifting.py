@@ -15,11 +15,17 @@ from romp_core.evaluation.keypoints import BOX_TO_AREA
 from romp_core.mesh_parameters import MeshDecoder
 from romp_core.network import RompNetwork
 from romp_core.network.evidence import Evidence
-from romp_core.training.body_losses import AnnotatedPeople, BodyLosses
+from romp_core.training.body_losses import AnnotatedPeople, BodyLosses, mean_of
 from romp_core.training.config import DataConfig, TrainingConfig
-from romp_core.training.evidence import relative_depth
+from romp_core.training.evidence import limb_size, relative_depth, size_loss
 from romp_core.training.finite import FiniteLossModule
-from romp_core.training.posed_people import PosedPeople, PoseStream, spoil_depth, spoil_keypoints
+from romp_core.training.posed_people import (
+    PosedPeople,
+    PoseStream,
+    spoil_depth,
+    spoil_keypoints,
+    spoil_size,
+)
 from romp_core.training.schedule import make_optimizer
 from romp_core.training.seen_people import SeenPeople
 
@@ -113,27 +119,38 @@ class LiftingTraining(FiniteLossModule):
             raise ConfigError("task is lifting, but network.lifting is false")
         weights = vars(config.losses)
         used = ["pose", "betas", "joints", "aligned_joints", "keypoints"]
-        used += ["similarity"] if config.losses.similarity else []
+        # Size is seen in pictures alone.
+        more = ["similarity", *(["size"] if split_data(config)[1] else [])]
+        used += [name for name in more if weights[name]]
         super().__init__(config, {name: weights[name] for name in used})
         self.network = network.requires_grad_(False)
         network.lifting.requires_grad_(True)
+        network.size.requires_grad_("size" in used)
         self.decoder = MeshDecoder(body, root_align=config.root_align)
         self.body_losses = BodyLosses(body, by_box=True, similarity="similarity" in used)
         self._coco = body.joint_indices(JOINT_SETS["coco17"])
         network.lifting.skeleton.measure(body)
 
     def losses(self, batch: LiftingBatch) -> dict[str, Tensor]:
-        """Unweighted losses by name, means over posed and seen people alike."""
+        """Unweighted losses by name, means over posed and seen people alike; size over seen ones
+        alone."""
         with torch.autocast(batch.posed.place.device.type, enabled=False):
             evidence, people = self._posed(batch.posed)
+            result = {}
             if batch.seen:
-                pairs = zip(evidence, batch.seen.evidence, strict=True)
-                evidence = Evidence(*(torch.cat(pair) for pair in pairs))
-                people = AnnotatedPeople.joined([people, batch.seen.people])
+                seen, of_seen = (
+                    self.network.size.told(batch.seen.looks.float(), batch.seen.evidence),
+                    batch.seen.people,
+                )
+                if "size" in self.loss_weights:
+                    points, known = of_seen.joints[:, self._coco], of_seen.has_joints[:, self._coco]
+                    result["size"] = mean_of(*size_loss(seen.size, points, known))
+                evidence = Evidence(*(torch.cat(pair) for pair in zip(evidence, seen, strict=True)))
+                people = AnnotatedPeople.joined([people, of_seen])
             # Every guess counts alike: the later ones have only what the first one gives them.
-            guesses = self.network.lifting.rounds(*evidence)
+            guesses = self.network.lifting.rounds(evidence)
             bodies = self.decoder(torch.cat(guesses), with_vertices=False)
-            return self.body_losses(bodies, people.repeated(len(guesses)))
+            return result | self.body_losses(bodies, people.repeated(len(guesses)))
 
     @torch.no_grad()
     def _posed(self, posed: PosedPeople) -> tuple[Evidence, AnnotatedPeople]:
@@ -143,8 +160,11 @@ class LiftingTraining(FiniteLossModule):
         placed = joints - joints[:, :1] + posed.place[:, None]
         away = placed[..., 2:].clamp(min=_NEAREST_M)
         pixels = posed.focal[:, None, None] * placed[..., :2] / away
-        keypoints, confidence = spoil_keypoints(pixels[:, self._coco])
-        depth = spoil_depth(relative_depth(placed[:, self._coco]))
+        noise = torch.Generator(pixels.device).manual_seed(posed.seed)
+        keypoints, confidence = spoil_keypoints(pixels[:, self._coco], noise)
+        points = placed[:, self._coco]
+        depth = spoil_depth(relative_depth(points), noise)
+        size = spoil_size(limb_size(points), noise)
         extent = pixels.amax(1) - pixels.amin(1)
         everybody = torch.ones(len(posed), dtype=torch.bool, device=pixels.device)
         everything = everybody[:, None].expand(joints.shape[:2])
@@ -160,7 +180,7 @@ class LiftingTraining(FiniteLossModule):
             betas=posed.betas,
             has_betas=everybody,
         )
-        return Evidence(keypoints, confidence, depth), people
+        return Evidence(keypoints, confidence, depth, size), people
 
     def configure_optimizers(self) -> dict:
         """The schedule's optimizer, over the lifting layers."""

@@ -9,11 +9,12 @@ from torch import Tensor
 from romp_core.body.model import BodyModel
 from romp_core.mesh_parameters import MeshDecoder
 from romp_core.network import Maps, RompNetwork
+from romp_core.network.evidence import Evidence
 from romp_core.training import losses
 from romp_core.training.batch import Batch
 from romp_core.training.body_losses import BodyLosses, mean_of, people_scales
 from romp_core.training.config import TrainingConfig
-from romp_core.training.evidence import heatmaps_loss, offsets_loss, refined_loss
+from romp_core.training.evidence import COCO, heatmaps_loss, offsets_loss, refined_loss, size_loss
 from romp_core.training.finite import FiniteLossModule
 from romp_core.training.schedule import make_optimizer
 from romp_core.training.targets import answering_cells, center_targets
@@ -83,16 +84,20 @@ class RompTraining(FiniteLossModule):
         offsets = offsets_loss(batch, self.network, levels, cells, scales)
         result["offsets"] = mean_of(offsets * labeled, labeled)
         lifts = any(self.loss_weights[name] for name in _BODY_LOSSES)
-        if not lifts and not self.loss_weights["refined"]:
+        if not lifts and not self.loss_weights["refined"] and not self.loss_weights["size"]:
             return result
         evidence = self.network.evidence(levels, cells)
         rounds = self.network.refinement.rounds(levels, evidence)
         result["refined"] = mean_of(refined_loss(batch, rounds) * labeled, labeled)
+        refined = self.network.size(levels, rounds[-1])
+        refined = Evidence(*(values[batch.valid] for values in refined))
+        points = batch.joints[batch.valid][:, COCO]
+        known = batch.has_joints[batch.valid][:, COCO]
+        result["size"] = mean_of(*size_loss(refined.size, points, known))
         if not lifts:
             return result
         # Refinement also learns which keypoints, confidences and depths make good bodies.
-        refined = (values[batch.valid] for values in rounds[-1])
-        return result | self._people_losses(batch, self.network.lifting(*refined))
+        return result | self._people_losses(batch, self.network.lifting(refined))
 
     def _people_losses(self, batch: Batch, params: Tensor) -> dict[str, Tensor]:
         bodies = self.decoder(params, with_vertices=False)

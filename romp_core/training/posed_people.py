@@ -16,6 +16,7 @@ from romp_core.training.evidence import believable
 
 _FIRST_LEG_KEYPOINT = 13  # knees and ankles come last in COCO's order
 _DEPTH_SPREAD, _DEPTH_NOISE = 0.5, (0.05, 1.0)  # in units of `Evidence.depth`
+_SIZE_NOISE = 0.5, 3.0  # in units of `Evidence.size`, whose spread is 1
 _POOL = 40_000
 """Poses drawn once; cameras, shapes and noise are new for every person."""
 
@@ -29,12 +30,14 @@ class PosedPeople:
         betas: (K, 10).
         place: (K, 3) where the pelvis is, metres, optical frame.
         focal: (K,) focal length over the picture's half side.
+        seed: of the noise that they are seen with.
     """
 
     rotations: Tensor
     betas: Tensor
     place: Tensor
     focal: Tensor
+    seed: int
 
     def __len__(self) -> int:
         return len(self.rotations)
@@ -85,6 +88,7 @@ class PoseStream:
             torch.from_numpy(random_betas(rng, count)).float(),
             torch.from_numpy(place).float(),
             torch.from_numpy(focal).float(),
+            int(rng.integers(2**63)),
         )
 
 
@@ -95,7 +99,7 @@ def _rotations(angles: np.ndarray, axis: int) -> Tensor:
     return axis_angle_to_matrix(vectors)
 
 
-def spoil_keypoints(keypoints: Tensor) -> tuple[Tensor, Tensor]:
+def spoil_keypoints(keypoints: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Keypoints as the network's own layers see them: some people well, some hardly.
 
     The relation of error to confidence is that of the open model's layers on synthetic
@@ -103,6 +107,7 @@ def spoil_keypoints(keypoints: Tensor) -> tuple[Tensor, Tensor]:
 
     Args:
         keypoints: (K, 17, 2), -1..1.
+        generator: of the noise, on the same device.
 
     Returns:
         (K, 17, 2), with noise in proportion to the person's size, and confidences (K, 17).
@@ -112,7 +117,7 @@ def spoil_keypoints(keypoints: Tensor) -> tuple[Tensor, Tensor]:
     count, device = len(keypoints), keypoints.device
 
     def random(*shape: int) -> Tensor:
-        return torch.rand(*shape, device=device)
+        return torch.rand(*shape, generator=generator, device=device)
 
     extent = (keypoints - keypoints.mean(1, keepdim=True)).square().sum(-1).mean(-1).sqrt()
     number = torch.arange(KEYPOINTS, device=device)
@@ -123,21 +128,36 @@ def spoil_keypoints(keypoints: Tensor) -> tuple[Tensor, Tensor]:
     outside = (keypoints.abs() > 1).any(-1)
     easy, hard = math.log(0.01), math.log(0.35)
     person = easy + (hard - easy) * random(count, 1)
-    level = (person + 0.6 * torch.randn(count, KEYPOINTS, device=device)).exp()
+    level = (person + 0.6 * _normal(hidden, generator)).exp()
     level = torch.where(hidden | outside, 2 * level + 0.1, level).clamp(max=1)
-    noise = level[..., None] * extent[:, None, None] * torch.randn_like(keypoints)
+    noise = level[..., None] * extent[:, None, None] * _normal(keypoints, generator)
     seen = believable(level) * (0.6 + 0.7 * random(count, KEYPOINTS))
     confidence = torch.where(outside, 0.1 * random(count, KEYPOINTS), seen)
     return keypoints + noise, confidence.clamp(max=1)
 
 
-def spoil_depth(depth: Tensor) -> Tensor:
+def spoil_depth(depth: Tensor, generator: torch.Generator) -> Tensor:
     """Depth (K, 17) as layers see it that learnt least squares: the less they know, the flatter.
 
     For one person in ten nothing is known.
     """
-    count = len(depth)
-    noise = torch.empty(count, 1, device=depth.device).uniform_(*_DEPTH_NOISE)
-    known = torch.rand(count, 1, device=depth.device) > 0.1
-    share = _DEPTH_SPREAD**2 / (_DEPTH_SPREAD**2 + noise**2) * known
-    return share * (depth + noise * torch.randn_like(depth))
+    return _half_known(depth, _DEPTH_SPREAD, _DEPTH_NOISE, generator)
+
+
+def spoil_size(size: Tensor, generator: torch.Generator) -> Tensor:
+    """Size (K,) in the same way, of which less is known."""
+    return _half_known(size[:, None], 1, _SIZE_NOISE, generator)[:, 0]
+
+
+def _half_known(
+    values: Tensor, spread: float, noises: tuple[float, float], generator: torch.Generator
+) -> Tensor:
+    person = values.new_empty(len(values), 1)
+    noise = person.uniform_(*noises, generator=generator)
+    known = torch.rand(person.shape, generator=generator, device=values.device) > 0.1
+    share = spread**2 / (spread**2 + noise**2) * known
+    return share * (values + noise * _normal(values, generator))
+
+
+def _normal(like: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.randn(like.shape, generator=generator, device=like.device)

@@ -1,4 +1,4 @@
-"""People of pictures as a network sees them: keypoints, how sure, how deep; looked at once."""
+"""People of pictures as a network sees them: its evidence of them, looked at once."""
 
 import os
 from dataclasses import dataclass
@@ -27,11 +27,13 @@ class SeenPeople:
 
     Attributes:
         evidence: what the network's refinement says of them, without a dimension of pictures:
-            (K, 17, 2) and (K, 17).
+            (K, 17, 2), (K, 17) and (K,).
+        looks: (K, 18, F) float16, what `network.size` looks at.
         people: what is true of them.
     """
 
     evidence: Evidence
+    looks: Tensor
     people: AnnotatedPeople
 
     def __len__(self) -> int:
@@ -39,7 +41,8 @@ class SeenPeople:
 
     def __getitem__(self, index: Tensor) -> "SeenPeople":
         """Some of them, or in another order."""
-        return SeenPeople(Evidence(*(each[index] for each in self.evidence)), self.people[index])
+        evidence = Evidence(*(each[index] for each in self.evidence))
+        return SeenPeople(evidence, self.looks[index], self.people[index])
 
     def drawn(self, count: int, rng: np.random.Generator) -> "SeenPeople":
         """So many of them by chance."""
@@ -54,7 +57,12 @@ class SeenPeople:
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(".part")
-        content = {"origin": origin, "evidence": tuple(self.evidence), "people": vars(self.people)}
+        content = {
+            "origin": origin,
+            "evidence": tuple(self.evidence),
+            "looks": self.looks,
+            "people": vars(self.people),
+        }
         torch.save(content, unfinished)
         os.replace(unfinished, path)
 
@@ -66,7 +74,8 @@ class SeenPeople:
         content = torch.load(path, weights_only=True)
         if content["origin"] != origin:
             return None
-        return cls(Evidence(*content["evidence"]), AnnotatedPeople(**content["people"]))
+        people = AnnotatedPeople(**content["people"])
+        return cls(Evidence(*content["evidence"]), content["looks"], people)
 
 
 @torch.no_grad()
@@ -107,11 +116,13 @@ def look_at(
         cells = answering_cells(maps.center_map.cpu(), centers, radii, most).to(device)
         levels = network.levels(maps.source)
         refined = network.refinement(levels, network.evidence(levels, cells))
+        looks = network.size.looks(levels, refined.keypoints).half()
         evidence = Evidence(*(each.cpu()[batch.valid] for each in refined))
-        parts.append(SeenPeople(evidence, body_losses.people(batch)))
+        parts.append(SeenPeople(evidence, looks.cpu()[batch.valid], body_losses.people(batch)))
     if not parts:
         raise DataError("nobody is in any of the pictures that the lifting was to learn from")
     return SeenPeople(
         Evidence(*(torch.cat(each) for each in zip(*(p.evidence for p in parts), strict=True))),
+        torch.cat([part.looks for part in parts]),
         AnnotatedPeople.joined([part.people for part in parts]),
     )

@@ -141,7 +141,8 @@ def test_refined_keypoints_are_measured_in_peoples_extents_and_by_their_similari
     batch = make_batch()
     truth = batch.keypoints[:, :, COCO]
     sure = torch.full(truth.shape[:-1], 0.75)
-    perfect = Evidence(truth, sure, relative_depth(batch.joints[0][:, COCO])[None])
+    depth = relative_depth(batch.joints[0][:, COCO])[None]
+    perfect = Evidence(truth, sure, depth, torch.zeros(1, 1))
 
     def loss(found: Evidence) -> float:
         return refined_loss(batch, [perfect, found]).item()

@@ -10,6 +10,7 @@ from romp_core.geometry.rotations import axis_angle_to_matrix, matrix_to_rotatio
 from romp_core.network import NetworkConfig, RompNetwork, build_network
 from romp_core.network.evidence import (
     OFFSET_UNIT,
+    Evidence,
     cell_keypoints,
     near_share,
     read_evidence,
@@ -29,11 +30,16 @@ def lifting(open_body) -> KeypointLifting:
     return layers
 
 
-def test_size_goes_into_the_camera_alone(lifting):
+def of(keypoints: torch.Tensor, confidence: torch.Tensor) -> Evidence:
+    """Of people about whose depth and size nothing is known."""
+    return Evidence(keypoints, confidence, 0 * confidence, 0 * confidence[..., 0])
+
+
+def test_size_in_the_picture_goes_into_the_camera_alone(lifting):
     keypoints, seen = torch.randn(5, 17, 2) * 0.1, torch.rand(5, 17)
     middle = keypoints.mean(1, keepdim=True)
     near = middle + 2 * (keypoints - middle)
-    small, large = lifting(keypoints, seen, 0 * seen), lifting(near, seen, 0 * seen)
+    small, large = lifting(of(keypoints, seen)), lifting(of(near, seen))
     torch.testing.assert_close(large[:, 3:], small[:, 3:], atol=1e-5, rtol=1e-4)
     ratio = math.log(2) / math.log(1.1)
     torch.testing.assert_close(large[:, 0], small[:, 0] + ratio, atol=1e-3, rtol=0)
@@ -43,7 +49,7 @@ def test_size_goes_into_the_camera_alone(lifting):
 
 def test_coinciding_keypoints_stay_finite(lifting):
     keypoints = torch.zeros(2, 17, 2, requires_grad=True)
-    lifting(keypoints, torch.ones(2, 17), torch.zeros(2, 17)).sum().backward()
+    lifting(of(keypoints, torch.ones(2, 17))).sum().backward()
     assert keypoints.grad.isfinite().all()
 
 
@@ -112,12 +118,12 @@ def test_how_near_people_are_is_a_matter_of_pixels():
 
 def test_corrections_start_from_the_guess_before(lifting):
     keypoints, seen = torch.randn(2, 5, 17, 2), torch.rand(2, 5, 17)
-    guesses = lifting.rounds(keypoints, seen, 0 * seen)
+    guesses = lifting.rounds(of(keypoints, seen))
     assert all(guess.shape == (2, 5, 145) for guess in guesses)
-    torch.testing.assert_close(guesses[-1], lifting(keypoints, seen, 0 * seen), atol=0, rtol=0)
+    torch.testing.assert_close(guesses[-1], lifting(of(keypoints, seen)), atol=0, rtol=0)
     assert (guesses[1] - guesses[0]).abs().max() > 0.1
     torch.nn.init.zeros_(lifting.correction.weight)
-    unchanged = lifting.rounds(keypoints, seen, 0 * seen)
+    unchanged = lifting.rounds(of(keypoints, seen))
     for guess in unchanged:
         torch.testing.assert_close(guess, guesses[0])
 
@@ -130,7 +136,7 @@ def test_corrections_are_told_where_the_guess_misses_the_keypoints(lifting, open
     keypoints, seen = torch.randn(3, 17, 2), torch.full((3, 17), 0.5)
     centred = keypoints - keypoints.mean(1, keepdim=True)
     extent = centred.square().sum(-1).mean(-1).sqrt()
-    first = lifting.rounds(keypoints, seen, 0 * seen)[0]
+    first = lifting.rounds(of(keypoints, seen))[0]
     expected = keypoints - (
         1.1 ** first[:, :1, None] * lifting.skeleton(first[:, 3:135], first[:, 135:])[..., :2]
         + first[:, None, 1:3]

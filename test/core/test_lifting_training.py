@@ -92,7 +92,7 @@ def test_losses_are_means_over_posed_and_seen_people(seen):
     from romp_core.training.run import make_network
 
     config = lifting_config()
-    module = LiftingTraining(make_network(config), BodyModel.load("open"), config)
+    module = LiftingTraining(make_network(config), BodyModel.load("open"), config).eval()
     posed = PoseStream(len(seen), pool=20)[0]
 
     def losses(batch: LiftingBatch) -> dict[str, float]:
@@ -104,7 +104,7 @@ def test_losses_are_means_over_posed_and_seen_people(seen):
         "pose", "betas", "joints", "aligned_joints", "keypoints", "similarity",
     }  # fmt: skip
     lifting = module.network.lifting
-    guesses = lifting.rounds(*seen.evidence)
+    guesses = lifting.rounds(module.network.size.told(seen.looks.float(), seen.evidence))
     bodies = module.decoder(torch.cat(guesses), with_vertices=False)
     of_seen = module.body_losses(bodies, seen.people.repeated(len(guesses)))
     for name in ("pose", "betas", "joints"):
