@@ -16,6 +16,7 @@ from romp_core import compiled
 KEYPOINTS = 17  # COCO's
 OFFSET_UNIT = 32.0
 """Cells of the features; brings offsets to the range of the other features."""
+
 LIMB_M = 0.32
 """Mean length of upper arms, forearms, thighs and shanks of people of all ages."""
 

@@ -131,6 +131,13 @@ class LiftingTraining(FiniteLossModule):
         self._coco = body.joint_indices(JOINT_SETS["coco17"])
         network.lifting.skeleton.measure(body)
 
+    def train(self, mode: bool = True) -> "LiftingTraining":
+        """As any module; but what says how large people are forgets nothing unless it learns."""
+        super().train(mode)
+        if "size" not in self.loss_weights:
+            self.network.size.eval()
+        return self
+
     def losses(self, batch: LiftingBatch) -> dict[str, Tensor]:
         """Unweighted losses by name, means over posed and seen people alike; size over seen ones
         alone."""
@@ -138,10 +145,8 @@ class LiftingTraining(FiniteLossModule):
             evidence, people = self._posed(batch.posed)
             result = {}
             if batch.seen:
-                seen, of_seen = (
-                    self.network.size.told(batch.seen.looks.float(), batch.seen.evidence),
-                    batch.seen.people,
-                )
+                of_seen = batch.seen.people
+                seen = self.network.size.told(batch.seen.looks.float(), batch.seen.evidence)
                 if "size" in self.loss_weights:
                     points, known = of_seen.joints[:, self._coco], of_seen.has_joints[:, self._coco]
                     result["size"] = mean_of(*size_loss(seen.size, points, known))

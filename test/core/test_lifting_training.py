@@ -114,6 +114,45 @@ def test_losses_are_means_over_posed_and_seen_people(seen):
     assert alone["similarity"] < 0.3
 
 
+def test_noise_is_a_batchs_own():
+    """Wart: it was the process', which a resumed run, and each of several, began anew."""
+    from romp_core.body.model import BodyModel
+    from romp_core.training.lifting import LiftingBatch, LiftingTraining
+    from romp_core.training.posed_people import PoseStream
+    from romp_core.training.run import make_network
+
+    config = lifting_config()
+    module = LiftingTraining(make_network(config), BodyModel.load("open"), config)
+    streams = PoseStream(3, seed=0, pool=20), PoseStream(3, seed=1, pool=20)
+
+    def pose_loss(stream: PoseStream, number: int) -> float:
+        return module.losses(LiftingBatch(stream[number]))["pose"].item()
+
+    torch.manual_seed(0)
+    found = [pose_loss(stream, number) for stream in streams for number in (0, 1)]
+    assert len(set(found)) == len(found)
+    assert pose_loss(streams[0], 1) == found[1]
+    assert streams[0][0].seed != streams[1][0].seed
+
+
+def test_size_is_learnt_where_its_loss_counts(seen):
+    from romp_core.body.model import BodyModel
+    from romp_core.training.lifting import LiftingBatch, LiftingTraining
+    from romp_core.training.posed_people import PoseStream
+    from romp_core.training.run import make_network
+
+    posed = PoseStream(len(seen), pool=20)[0]
+    for weight in (0, 50):
+        config = lifting_config(f"losses.size={weight}")
+        module = LiftingTraining(make_network(config), BodyModel.load("open"), config).train()
+        losses = module.losses(LiftingBatch(posed, seen))
+        assert ("size" in losses) == (weight > 0)
+        losses.get("size", losses["betas"]).backward()
+        of_size = module.network.size.output.weight.grad
+        assert (of_size is not None and of_size.abs().max() > 0) == (weight > 0)
+        assert module.network.size.forget.training == (weight > 0)
+
+
 def test_a_resumed_run_sees_the_batches_that_are_left(seen):
     from romp_core.training.lifting import make_lifting_loader
     from romp_core.training.posed_people import PoseStream
