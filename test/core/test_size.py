@@ -14,6 +14,7 @@ pytest.importorskip("lightning", reason="the training extra is not installed")
 from romp_core.training.evidence import limb_size, size_loss
 
 CELLS = torch.tensor([[5, 100]])
+FLIPPED = torch.tensor([1.0, -1.0])  # bodies have y up
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +97,3 @@ def test_of_people_who_look_alike_the_smaller_stand_nearer():
     assert pixels.mean() < 0.02
     limbs = [limb_size(people.joints[:, coco]).item() for people in (small, usual)]
     assert -3 < limbs[0] < limbs[1] - 0.8
-
-
-FLIPPED = torch.tensor([1.0, -1.0])  # bodies have y up
